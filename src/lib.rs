@@ -1,0 +1,3 @@
+//! Kalends: a CalDAV and iTIP server as a library.
+//!
+//! Each module may use those named above it, never those below:
