@@ -1,3 +1,5 @@
 //! Kalends: a CalDAV and iTIP server as a library.
 //!
 //! Each module may use those named above it, never those below:
+
+pub mod store;
