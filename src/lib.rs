@@ -2,4 +2,5 @@
 //!
 //! Each module may use those named above it, never those below:
 
+pub mod ical;
 pub mod store;
