@@ -4,3 +4,4 @@
 
 pub mod ical;
 pub mod store;
+pub mod xml;
