@@ -1,0 +1,401 @@
+//! From bytes to the tree: never fails, keeps every line, names what is wrong (RFC 5545 §3.1).
+//!
+//! **Gaps**: text in other charsets than UTF-8 is read with replacement characters; whoever knows
+//! the charset decodes it first. Lines that end in a carriage return alone are one line.
+
+use super::component::{Component, Frame, Item, Junk};
+use super::problem::{Problem, ProblemKind, Severity};
+use super::property::{Form, Property, find_unquoted};
+use super::text::is_forbidden;
+
+/// How much the reader takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a text.
+    pub bytes: usize,
+    /// Physical lines of a text.
+    pub lines: usize,
+    /// Bytes of a logical line.
+    pub line_bytes: usize,
+    /// Components nested in each other; more than 128 count as 128.
+    pub depth: usize,
+    /// Problems of each severity that are listed.
+    pub problems: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            bytes: 64 << 20,
+            lines: 2_000_000,
+            line_bytes: 16 << 20,
+            depth: 32,
+            problems: 200,
+        }
+    }
+}
+
+/// What a text contains.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    /// The components at the top, VCALENDAR unless something is wrong.
+    pub calendars: Vec<Component>,
+    /// What is wrong, by line.
+    pub problems: Vec<Problem>,
+}
+
+impl Parsed {
+    /// The first problem that leaves the meaning in doubt.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Problem> {
+        let fault = |problem: &&Problem| problem.severity() == Severity::Fault;
+        self.problems.iter().find(fault)
+    }
+}
+
+/// Reads a stream of components. RFC 5545 §3.4
+#[must_use]
+pub fn parse(input: &[u8], limits: &Limits) -> Parsed {
+    let mut reader = Reader {
+        input,
+        place: 0,
+        line: 0,
+        limits,
+        problems: Vec::new(),
+        listed: [0; 2],
+        open: Vec::new(),
+        skipped: 0,
+        done: Vec::new(),
+        unfolded: Vec::new(),
+    };
+    if input.len() > limits.bytes {
+        reader.problem(0, ProblemKind::TooLarge);
+    } else {
+        reader.read();
+    }
+    reader.problems.sort_by_key(|problem| problem.line);
+    Parsed {
+        calendars: reader.done,
+        problems: reader.problems,
+    }
+}
+
+struct Reader<'a> {
+    input: &'a [u8],
+    place: usize,
+    /// The number of the last physical line read.
+    line: u32,
+    limits: &'a Limits,
+    problems: Vec<Problem>,
+    /// How many problems of each severity are listed.
+    listed: [usize; 2],
+    /// Components whose END has not come, outermost first.
+    open: Vec<Open>,
+    /// How many components beyond the depth limit are open.
+    skipped: usize,
+    done: Vec<Component>,
+    /// The logical line when it is not one piece of the input.
+    unfolded: Vec<u8>,
+}
+
+/// A component whose END has not come.
+struct Open {
+    component: Component,
+    /// The BEGIN line, where it is not as we write it.
+    begin: Option<Box<[u8]>>,
+}
+
+/// A logical line.
+struct Line<'a> {
+    /// Its first physical line.
+    number: u32,
+    /// Its bytes with the folding, without the last line end.
+    raw: &'a [u8],
+    folded: bool,
+    /// Whether a carriage return is missing, or there are too many.
+    odd_ends: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self) {
+        if let Some(rest) = self.input.strip_prefix(b"\xef\xbb\xbf") {
+            self.problem(1, ProblemKind::ByteOrderMark);
+            self.place = self.input.len() - rest.len();
+        }
+        let (mut bare, mut blank) = (false, false);
+        while let Some(line) = self.next_line() {
+            if usize::try_from(self.line).is_ok_and(|lines| lines > self.limits.lines) {
+                self.problem(line.number, ProblemKind::TooManyLines);
+                break;
+            }
+            if line.odd_ends && !bare {
+                bare = true;
+                self.problem(line.number, ProblemKind::BareLineFeed);
+            }
+            if line.raw.iter().all(u8::is_ascii_whitespace) {
+                if !blank && self.place < self.input.len() {
+                    blank = true;
+                    self.problem(line.number, ProblemKind::BlankLine);
+                }
+                continue;
+            }
+            self.logical_line(&line);
+        }
+        while let Some(open) = self.open.pop() {
+            self.problem(open.component.line_number(), ProblemKind::MissingEnd);
+            self.close(open, None);
+        }
+    }
+
+    /// The next logical line: a physical line and those after it that begin with a blank or a tab.
+    fn next_line(&mut self) -> Option<Line<'a>> {
+        let start = self.place;
+        let mut rest = self.input.get(start..).filter(|rest| !rest.is_empty())?;
+        let number = self.line + 1;
+        let (mut folded, mut odd_ends) = (false, false);
+        self.unfolded.clear();
+        loop {
+            self.line += 1;
+            let feed = rest.iter().position(|byte| *byte == b'\n');
+            let content = rest.get(..feed.unwrap_or(rest.len())).unwrap_or_default();
+            let trimmed = trim_returns(content);
+            odd_ends |= feed.is_some() && content.len() != trimmed.len() + 1;
+            let end = self.place + trimmed.len();
+            self.place += content.len() + usize::from(feed.is_some());
+            rest = self.input.get(self.place..).unwrap_or_default();
+            let more = matches!(rest, [b' ' | b'\t', ..]);
+            if folded || more {
+                // Every piece but the first begins with the blank that folding put there.
+                let piece = trimmed.get(usize::from(folded)..).unwrap_or_default();
+                self.unfolded.extend_from_slice(piece);
+            }
+            if !more {
+                let raw = self.input.get(start..end).unwrap_or_default();
+                return Some(Line {
+                    number,
+                    raw,
+                    folded,
+                    odd_ends,
+                });
+            }
+            folded = true;
+        }
+    }
+
+    fn logical_line(&mut self, line: &Line<'a>) {
+        let unfolded = std::mem::take(&mut self.unfolded);
+        let bytes = if line.folded { &unfolded } else { line.raw };
+        if bytes.len() > self.limits.line_bytes {
+            self.problem(line.number, ProblemKind::LineTooLong);
+        }
+        let (text, form) = match std::str::from_utf8(bytes) {
+            Ok(text) => (text.to_owned(), line.form()),
+            Err(_) => {
+                self.problem(line.number, ProblemKind::NotUtf8);
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                (text, Form::Raw(line.raw.into()))
+            }
+        };
+        self.unfolded = unfolded;
+        self.content_line(line, text, form);
+    }
+
+    fn content_line(&mut self, line: &Line<'a>, text: String, form: Form) {
+        let bytes = text.as_bytes();
+        let name_end = bytes.iter().position(|byte| matches!(byte, b':' | b';'));
+        let name_end = name_end.unwrap_or(bytes.len());
+        let colon = match bytes.get(name_end) {
+            Some(b':') => Some(name_end),
+            Some(_) => find_unquoted(bytes.get(name_end..).unwrap_or_default(), b':')
+                .map(|place| place + name_end),
+            None => None,
+        };
+        if name_end == 5 && is_keyword(bytes, b"BEGIN") {
+            return self.begin(line, &text, colon);
+        }
+        if name_end == 3 && is_keyword(bytes, b"END") {
+            return self.end(line, &text, colon);
+        }
+        if self.skipped > 0 {
+            return self.junk(line);
+        }
+        if self.open.is_empty() {
+            return self.problem(line.number, ProblemKind::Outside);
+        }
+        let name = bytes.get(..name_end).unwrap_or_default();
+        let Some(goodness) = name_problem(name, colon.is_some()) else {
+            self.problem(line.number, ProblemKind::NotContentLine);
+            return self.junk(line);
+        };
+        self.check_line(line.number, &text, name_end, colon);
+        if let Some(kind) = goodness {
+            self.problem(line.number, kind);
+        }
+        let colon = colon.unwrap_or(text.len());
+        let property = Property::read(text, name_end, colon, form).at_line(line.number);
+        self.keep(Item::Property(property));
+    }
+
+    /// Notes control characters and parameters without value or closing quote.
+    fn check_line(&mut self, number: u32, text: &str, name_end: usize, colon: Option<usize>) {
+        let control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+        if text.as_bytes().iter().any(control) && text.contains(is_forbidden) {
+            self.problem(number, ProblemKind::ControlCharacter);
+        }
+        let section = text.get(name_end..colon.unwrap_or(text.len()));
+        if let Some(section) = section.filter(|section| !section.is_empty()) {
+            let quotes = section.bytes().filter(|byte| *byte == b'"').count();
+            let empty = section
+                .split(';')
+                .skip(1)
+                .any(|part| part.is_empty() || part.starts_with('='));
+            if quotes % 2 == 1 || (quotes == 0 && (empty || !section.contains('='))) {
+                self.problem(number, ProblemKind::Parameter);
+            }
+        }
+    }
+
+    fn begin(&mut self, line: &Line<'a>, text: &str, colon: Option<usize>) {
+        let depth = self.limits.depth.min(128);
+        if self.skipped > 0 || self.open.len() >= depth {
+            if self.skipped == 0 {
+                self.problem(line.number, ProblemKind::TooDeep);
+            }
+            self.skipped += 1;
+            return self.junk(line);
+        }
+        let name = component_name(text, colon);
+        if name.is_empty() {
+            self.problem(line.number, ProblemKind::NotContentLine);
+            return self.junk(line);
+        }
+        let canonical = line.raw.strip_prefix(b"BEGIN:") == Some(name.as_bytes());
+        if !canonical
+            && !line
+                .raw
+                .eq_ignore_ascii_case(format!("BEGIN:{name}").as_bytes())
+        {
+            self.problem(line.number, ProblemKind::Frame);
+        }
+        self.open.push(Open {
+            component: Component::read(name.to_owned(), line.number),
+            begin: (!canonical).then(|| line.raw.into()),
+        });
+    }
+
+    fn end(&mut self, line: &Line<'a>, text: &str, colon: Option<usize>) {
+        if self.skipped > 0 {
+            self.skipped -= 1;
+            return self.junk(line);
+        }
+        let name = component_name(text, colon);
+        if !self.open.iter().any(|open| open.component.is(name)) {
+            self.problem(line.number, ProblemKind::UnexpectedEnd);
+            return self.junk(line);
+        }
+        while let Some(open) = self.open.pop() {
+            if open.component.is(name) {
+                return self.close(open, Some(line.raw));
+            }
+            self.problem(open.component.line_number(), ProblemKind::MissingEnd);
+            self.close(open, None);
+        }
+    }
+
+    /// Puts a component where it belongs, with its END line.
+    fn close(&mut self, open: Open, end: Option<&[u8]>) {
+        let Open {
+            mut component,
+            begin,
+        } = open;
+        let name = component.name().as_bytes();
+        let canonical = end.is_none_or(|end| end.strip_prefix(b"END:") == Some(name));
+        if begin.is_some() || !canonical {
+            let begin = begin.unwrap_or_else(|| [b"BEGIN:", name].concat().into());
+            let end = end.map_or_else(|| [b"END:", name].concat().into(), Into::into);
+            component.set_frame(Frame { begin, end });
+        }
+        match self.open.last_mut() {
+            Some(parent) => parent.component.items.push(Item::Component(component)),
+            None => self.done.push(component),
+        }
+    }
+
+    fn keep(&mut self, item: Item) {
+        if let Some(open) = self.open.last_mut() {
+            open.component.items.push(item);
+        }
+    }
+
+    /// Keeps a line as it came.
+    fn junk(&mut self, line: &Line<'a>) {
+        self.keep(Item::Junk(Junk {
+            raw: line.raw.into(),
+            number: line.number,
+        }));
+    }
+
+    fn problem(&mut self, line: u32, kind: ProblemKind) {
+        let severity = kind.severity();
+        let listed = match severity {
+            Severity::Note => &mut self.listed[0],
+            Severity::Fault => &mut self.listed[1],
+        };
+        if *listed < self.limits.problems.max(1) {
+            *listed += 1;
+            self.problems.push(Problem { line, kind });
+        }
+    }
+}
+
+impl Line<'_> {
+    /// Where lines end in CRLF a line prints as it came, folding included. Others are folded anew.
+    fn form(&self) -> Form {
+        match (self.folded, self.odd_ends) {
+            (false, _) => Form::Unfolded,
+            (true, true) => Form::Folded,
+            (true, false) => Form::Raw(self.raw.into()),
+        }
+    }
+}
+
+/// A line without the carriage returns at its end.
+fn trim_returns(mut line: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\r'] = line {
+        line = rest;
+    }
+    line
+}
+
+fn is_keyword(line: &[u8], keyword: &[u8]) -> bool {
+    line.get(..keyword.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(keyword))
+}
+
+/// The component a BEGIN or END line names.
+fn component_name(line: &str, colon: Option<usize>) -> &str {
+    colon
+        .and_then(|colon| line.get(colon + 1..))
+        .unwrap_or_default()
+        .trim()
+}
+
+/// Whether a name makes its line a property (the outer answer), and what is wrong with it.
+///
+/// Programs write underscores, dots and slashes in the names they invent. A blank in front of the
+/// first colon means a line that lost its folding.
+fn name_problem(name: &[u8], has_colon: bool) -> Option<Option<ProblemKind>> {
+    if name.is_empty() {
+        return None;
+    }
+    let good = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let odd = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\,=()<>[]{}".contains(byte);
+    if !has_colon {
+        let invented = name.iter().all(good) && is_keyword(name, b"X-");
+        return invented.then_some(Some(ProblemKind::NoValue));
+    }
+    if name.iter().all(good) {
+        return Some(None);
+    }
+    name.iter().all(odd).then_some(Some(ProblemKind::Name))
+}
