@@ -3,6 +3,7 @@
 //! Each module may use those named above it, never those below:
 
 pub mod caldav;
+pub mod conform;
 pub mod ical;
 pub mod store;
 pub mod xml;

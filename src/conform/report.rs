@@ -1,0 +1,288 @@
+//! What a run found, for a terminal, as JSON, and as a page that a person reads.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::run::{Failure, Outcome, Played};
+use super::wire::{Answer, Question};
+
+/// How many cases of a run had which outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Passed.
+    pub passed: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Not offered.
+    pub not_offered: usize,
+    /// Failed as known.
+    pub known: usize,
+    /// Passed though known to differ.
+    pub healed: usize,
+}
+
+impl Totals {
+    /// Counts the outcomes.
+    pub fn of<'a>(played: impl IntoIterator<Item = &'a Played>) -> Totals {
+        let mut totals = Totals::default();
+        for one in played {
+            match one.outcome {
+                Outcome::Passed => totals.passed += 1,
+                Outcome::Failed(_) => totals.failed += 1,
+                Outcome::NotOffered(_) => totals.not_offered += 1,
+                Outcome::Known(..) => totals.known += 1,
+                Outcome::Healed(_) => totals.healed += 1,
+            }
+        }
+        totals
+    }
+
+    /// How many cases were run.
+    pub fn all(&self) -> usize {
+        self.passed + self.failed + self.not_offered + self.known + self.healed
+    }
+
+    /// Whether nothing failed.
+    pub fn good(&self) -> bool {
+        self.failed == 0 && self.healed == 0
+    }
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} cases: {} passed, {} failed, {} not offered, {} known differences, {} known differences that pass",
+            self.all(),
+            self.passed,
+            self.failed,
+            self.not_offered,
+            self.known,
+            self.healed
+        )
+    }
+}
+
+/// A failure for a terminal: where, which section, expected, got, and the exchange.
+pub fn failure_text(played: &Played) -> String {
+    let case = &played.case;
+    let mut out = String::new();
+    match &played.outcome {
+        Outcome::Failed(failure) => {
+            let _ = writeln!(out, "{}:{}: {}", failure.file, failure.line, case.title);
+            let _ = writeln!(out, "  case      {}:{}", case.file, case.line);
+            let _ = writeln!(out, "  section   {}", source(played));
+            let _ = writeln!(out, "  expected  {}", failure.expected);
+            let _ = writeln!(
+                out,
+                "  got       {}",
+                failure.got.trim().replace('\n', "\n            ")
+            );
+            out.push_str(&exchange_text(&played.exchange));
+        }
+        Outcome::Healed(reason) => {
+            let _ = writeln!(out, "{}:{}: {}", case.file, case.line, case.title);
+            let _ = writeln!(
+                out,
+                "  it passes, but the target file lists it as a known difference: {reason}"
+            );
+        }
+        Outcome::Passed | Outcome::NotOffered(_) | Outcome::Known(..) => {}
+    }
+    out
+}
+
+fn source(played: &Played) -> String {
+    let clients = played.case.clients.iter().map(|c| format!("client {c}"));
+    played
+        .case
+        .spec
+        .iter()
+        .cloned()
+        .chain(clients)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn exchange_text(exchange: &[(Question, Answer)]) -> String {
+    let mut out = String::new();
+    for (question, answer) in exchange {
+        for line in question_text(question).lines() {
+            let _ = writeln!(out, "  > {line}");
+        }
+        for line in answer_text(answer).lines() {
+            let _ = writeln!(out, "  < {line}");
+        }
+    }
+    out
+}
+
+/// The longest body that a report shows.
+const MAX_BODY: usize = 6000;
+
+fn question_text(question: &Question) -> String {
+    let body = String::from_utf8_lossy(question.body.as_deref().unwrap_or_default());
+    let start = format!("{} {}", question.method, question.target);
+    message_text(&start, &question.headers, &body)
+}
+
+fn answer_text(answer: &Answer) -> String {
+    message_text(&answer.status.to_string(), &answer.headers, &answer.text())
+}
+
+fn message_text(start: &str, headers: &[(String, String)], body: &str) -> String {
+    let headers: String = headers.iter().map(|(n, v)| format!("{n}: {v}\n")).collect();
+    let shown: String = body.chars().take(MAX_BODY).collect();
+    let rest = if shown.len() < body.len() {
+        "\n[cut]"
+    } else {
+        ""
+    };
+    format!("{start}\n{headers}\n{shown}{rest}\n")
+}
+
+/// The word for an outcome, and the detail.
+fn verdict(outcome: &Outcome) -> (&'static str, String) {
+    let of = |f: &Failure| {
+        format!(
+            "{}:{}: expected {}; got {}",
+            f.file,
+            f.line,
+            f.expected,
+            f.got.trim()
+        )
+    };
+    match outcome {
+        Outcome::Passed => ("passed", String::new()),
+        Outcome::Failed(failure) => ("failed", of(failure)),
+        Outcome::NotOffered(what) => ("not offered", format!("needs {what}")),
+        Outcome::Known(reason, failure) => {
+            ("known difference", format!("{reason} ({})", of(failure)))
+        }
+        Outcome::Healed(reason) => (
+            "passes, but is listed as a known difference",
+            reason.clone(),
+        ),
+    }
+}
+
+/// The whole run as JSON.
+pub fn json(name: &str, played: &[Played]) -> Value {
+    let totals = Totals::of(played);
+    let cases: Vec<Value> = played
+        .iter()
+        .map(|p| {
+            let (outcome, detail) = verdict(&p.outcome);
+            json!({
+                "file": p.case.file, "line": p.case.line, "title": p.case.title, "spec": p.case.spec,
+                "clients": p.case.clients, "outcome": outcome, "detail": detail,
+            })
+        })
+        .collect();
+    json!({
+        "target": name,
+        "totals": {
+            "cases": totals.all(), "passed": totals.passed, "failed": totals.failed,
+            "not_offered": totals.not_offered, "known": totals.known, "healed": totals.healed,
+        },
+        "cases": cases,
+    })
+}
+
+/// The cases by document and section, in the order of numbers.
+fn by_section(played: &[Played]) -> BTreeMap<(String, Vec<u32>, String), Vec<&Played>> {
+    let mut groups: BTreeMap<(String, Vec<u32>, String), Vec<&Played>> = BTreeMap::new();
+    for one in played {
+        let key = match one.case.spec.first() {
+            Some(spec) => {
+                let (document, section) = spec.split_once(" §").unwrap_or((spec, ""));
+                let numbers = section.split('.').map(|n| n.parse().unwrap_or(0)).collect();
+                (document.to_owned(), numbers, section.to_owned())
+            }
+            None => {
+                let client = one.case.clients.first().cloned().unwrap_or_default();
+                ("What clients depend on".to_owned(), Vec::new(), client)
+            }
+        };
+        groups.entry(key).or_default().push(one);
+    }
+    groups
+}
+
+/// The whole run as one HTML page.
+pub fn html(name: &str, played: &[Played]) -> String {
+    let mut out = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>CalDAV conformance: {0}</title>\n<style>{STYLE}</style></head>\n<body><h1>CalDAV conformance: {0}</h1>\n<p>{1}</p>\n",
+        escape(name),
+        Totals::of(played)
+    );
+    let groups = by_section(played);
+    out.push_str(&summary(&groups));
+    let mut document = "";
+    for ((rfc, _, section), cases) in &groups {
+        if rfc != document {
+            let _ = writeln!(out, "<h2 id=\"{0}\">{0}</h2>", escape(rfc));
+            document = rfc;
+        }
+        let _ = writeln!(out, "<h3>{} {}</h3>", escape(rfc), escape(section));
+        for one in cases {
+            out.push_str(&row(one));
+        }
+    }
+    out.push_str("</body></html>\n");
+    out
+}
+
+const STYLE: &str = "body{font:16px/1.4 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}details{margin:.2em 0}pre{background:#f4f4f4;padding:.6em;overflow:auto;white-space:pre-wrap}.passed{color:#176b1a}.failed,.healed{color:#a11212}.known{color:#8a5a00}.not{color:#666}";
+
+fn summary(groups: &BTreeMap<(String, Vec<u32>, String), Vec<&Played>>) -> String {
+    let mut documents: BTreeMap<&str, Vec<&Played>> = BTreeMap::new();
+    for ((rfc, _, _), cases) in groups {
+        documents.entry(rfc).or_default().extend(cases);
+    }
+    let mut out = String::from(
+        "<table><tr><th>Document<th>Cases<th>Passed<th>Failed<th>Known differences<th>Not offered</tr>\n",
+    );
+    for (rfc, cases) in documents {
+        let t = Totals::of(cases);
+        let _ = writeln!(
+            out,
+            "<tr><td><a href=\"#{0}\">{0}</a><td>{1}<td>{2}<td>{3}<td>{4}<td>{5}</tr>",
+            escape(rfc),
+            t.all(),
+            t.passed,
+            t.failed + t.healed,
+            t.known,
+            t.not_offered
+        );
+    }
+    out.push_str("</table>\n");
+    out
+}
+
+fn row(played: &Played) -> String {
+    let (word, detail) = verdict(&played.outcome);
+    let class = word.split([' ', ',']).next().unwrap_or_default();
+    let class = if class == "passes" { "healed" } else { class };
+    let detail = if detail.is_empty() {
+        detail
+    } else {
+        format!("<p>{}</p>", escape(&detail))
+    };
+    format!(
+        "<details><summary><span class=\"{class}\">{word}</span> {} <small>{}:{}</small></summary>{detail}<pre>{}</pre></details>\n",
+        escape(&played.case.title),
+        escape(&played.case.file),
+        played.case.line,
+        escape(&exchange_text(&played.exchange))
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

@@ -1,0 +1,386 @@
+//! The server under test: its target file, what it offers, its users and their calendars.
+//!
+//! Everything but URL, users and known differences is discovered the way a client does it (RFC 6764 §6, RFC 5397
+//! §3, RFC 4791 §6.2.1, RFC 6638 §2).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
+use std::{fs, io::Write, path::Path};
+
+use serde::Deserialize;
+
+use super::tree::{self, Node};
+use super::wire::{self, Answer, Origin, Question};
+use super::words;
+
+/// A target file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Target {
+    /// What the server is called in reports.
+    pub name: String,
+    /// The URL that a person would type into a client.
+    pub url: String,
+    /// Users that exist, in the order of the roles alice, bob, carol, dave.
+    #[serde(default, rename = "user")]
+    pub users: Vec<Account>,
+    /// A command that makes a user: `{name}` is replaced, the password comes on standard input.
+    #[serde(default)]
+    pub make_user: Vec<String>,
+    /// A folder in which the server puts one file per mail it sends.
+    #[serde(default)]
+    pub mail: Option<String>,
+    /// Known differences.
+    #[serde(default)]
+    pub differs: Vec<Difference>,
+}
+
+/// A user of the target.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Account {
+    /// The name to log in with.
+    pub name: String,
+    /// The password; without one no credentials are sent.
+    #[serde(default)]
+    pub password: Option<String>,
+}
+
+/// Cases that are known not to hold, and why.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Difference {
+    /// Cases as `file: title`.
+    pub cases: Vec<String>,
+    /// The reason; it names the sentence that the server reads differently.
+    pub reason: String,
+}
+
+impl Target {
+    /// Reads a target file.
+    pub fn read(path: &Path) -> Result<Target, String> {
+        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+    }
+
+    /// The reason why a case is known to differ.
+    pub fn difference(&self, id: &str) -> Option<&str> {
+        self.differs
+            .iter()
+            .find(|d| d.cases.iter().any(|c| c == id))
+            .map(|d| d.reason.as_str())
+    }
+}
+
+/// A user whose places were discovered.
+#[derive(Debug, Clone, Default)]
+pub struct User {
+    /// The name to log in with.
+    pub name: String,
+    /// The password.
+    pub password: Option<String>,
+    /// Paths by name: `principal`, `home`, `inbox`, `outbox`, `notification`.
+    pub places: BTreeMap<String, String>,
+    /// The first `mailto:` address.
+    pub address: Option<String>,
+}
+
+/// A server that answers, with what it offers.
+#[derive(Debug)]
+pub struct Server {
+    /// The target file.
+    pub target: Target,
+    /// Where it is asked.
+    pub origin: Origin,
+    /// What it offers: tokens of DAV headers, `method X`, `report D:x`, `property D:x`, `component VTODO`.
+    pub offers: BTreeSet<String>,
+    users_made: usize,
+    names_used: usize,
+}
+
+impl Server {
+    /// Finds out what the server offers, with its first user.
+    pub fn discover(target: Target) -> Result<Server, String> {
+        let origin = Origin::parse(&target.url)?;
+        let mut server = Server {
+            target,
+            origin,
+            offers: BTreeSet::new(),
+            users_made: 0,
+            names_used: 0,
+        };
+        let mut users = server.users(1)?;
+        let user = users.pop().ok_or("the target file names no user")?;
+        let probe = server.fresh_calendar(&user, None)?;
+        let places = user
+            .places
+            .values()
+            .cloned()
+            .chain([server.origin.path.clone(), probe.clone()]);
+        for place in places.collect::<Vec<_>>() {
+            server.look_at(&user, &place)?;
+        }
+        server.remove(&user, &probe);
+        if server
+            .fresh_calendar(&user, Some("VTODO"))
+            .map(|path| server.remove(&user, &path))
+            .is_ok()
+        {
+            server.offers.insert("component VTODO".to_owned());
+        }
+        Ok(server)
+    }
+
+    /// Users for `count` roles; new ones where the target can make them.
+    pub fn users(&mut self, count: usize) -> Result<Vec<User>, String> {
+        let accounts: Vec<Account> = if self.target.make_user.is_empty() {
+            self.target.users.iter().take(count).cloned().collect()
+        } else {
+            (0..count)
+                .map(|_| self.make_user())
+                .collect::<Result<_, _>>()?
+        };
+        accounts.iter().map(|a| self.discover_user(a)).collect()
+    }
+
+    fn make_user(&mut self) -> Result<Account, String> {
+        self.users_made += 1;
+        let name = format!("user{}", self.users_made);
+        let password = format!("correct horse {name}");
+        let words: Vec<String> = self
+            .target
+            .make_user
+            .iter()
+            .map(|w| w.replace("{name}", &name))
+            .collect();
+        let (program, arguments) = words.split_first().ok_or("make-user is empty")?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|e| format!("{program}: {e}"))?;
+        let mut input = child.stdin.take().ok_or("no standard input")?;
+        input
+            .write_all(format!("{password}\n").as_bytes())
+            .map_err(|e| e.to_string())?;
+        drop(input);
+        let output = child.wait_with_output().map_err(|e| e.to_string())?;
+        if !output.status.success() {
+            return Err(format!(
+                "{}: {}",
+                words.join(" "),
+                String::from_utf8_lossy(&output.stderr)
+            ));
+        }
+        Ok(Account {
+            name,
+            password: Some(password),
+        })
+    }
+
+    /// Asks as a user, with the body's type guessed where none is given.
+    pub fn ask(&self, user: &User, question: &Question) -> Result<Answer, String> {
+        let mut question = question.clone();
+        let named = question
+            .headers
+            .iter()
+            .any(|(n, _)| n.eq_ignore_ascii_case("authorization"));
+        if let (Some(password), false) = (&user.password, named) {
+            question.headers.push((
+                "Authorization".to_owned(),
+                wire::basic(&user.name, password),
+            ));
+        }
+        wire::ask(&self.origin, &question)
+            .map_err(|e| format!("{} {}: {e}", question.method, question.target))
+    }
+
+    /// A PROPFIND of `depth` for properties written as XML.
+    pub fn propfind(
+        &self,
+        user: &User,
+        path: &str,
+        depth: &str,
+        properties: &str,
+    ) -> Result<Node, String> {
+        let body = format!(
+            "<D:propfind {}><D:prop>{properties}</D:prop></D:propfind>",
+            words::declarations()
+        );
+        let headers = [
+            ("Depth", depth),
+            ("Content-Type", "application/xml; charset=utf-8"),
+        ];
+        let question = Question {
+            method: "PROPFIND".to_owned(),
+            target: path.to_owned(),
+            headers: headers.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec(),
+            body: Some(body.into_bytes()),
+        };
+        let answer = self.ask(user, &question)?;
+        if answer.status != 207 {
+            return Err(format!("PROPFIND {path}: {}", answer.status));
+        }
+        tree::parse(&answer.text()).map_err(|e| format!("PROPFIND {path}: {e}"))
+    }
+
+    fn discover_user(&self, account: &Account) -> Result<User, String> {
+        let mut user = User {
+            name: account.name.clone(),
+            password: account.password.clone(),
+            ..User::default()
+        };
+        let base = self.propfind(&user, &self.origin.path, "0", "<D:current-user-principal/>")?;
+        let principal = href_in(&base, "D:current-user-principal/D:href")
+            .ok_or_else(|| format!("{}: no current-user-principal", self.origin.path))?;
+        let found = self.propfind(
+            &user,
+            &principal,
+            "0",
+            "<C:calendar-home-set/><C:schedule-inbox-URL/><C:schedule-outbox-URL/><CS:notification-URL/><C:calendar-user-address-set/>",
+        )?;
+        let places = [
+            ("home", "C:calendar-home-set/D:href"),
+            ("inbox", "C:schedule-inbox-URL/D:href"),
+            ("outbox", "C:schedule-outbox-URL/D:href"),
+            ("notification", "CS:notification-URL/D:href"),
+        ];
+        user.places = places
+            .iter()
+            .filter_map(|(n, p)| Some(((*n).to_owned(), href_in(&found, p)?)))
+            .collect();
+        user.places.insert("principal".to_owned(), principal);
+        user.address = found
+            .at("C:calendar-user-address-set/D:href")
+            .iter()
+            .map(|n| n.full_text().trim().to_owned())
+            .find(|t| t.to_ascii_lowercase().starts_with("mailto:"));
+        if !user.places.contains_key("home") {
+            return Err(format!("{}: no calendar-home-set", account.name));
+        }
+        Ok(user)
+    }
+
+    fn look_at(&mut self, user: &User, path: &str) -> Result<(), String> {
+        let options = Question {
+            method: "OPTIONS".to_owned(),
+            target: path.to_owned(),
+            ..Question::default()
+        };
+        let answer = self.ask(user, &options)?;
+        for (header, prefix) in [("dav", ""), ("allow", "method ")] {
+            for value in answer.header(header).unwrap_or_default().split(',') {
+                self.offers.insert(format!("{prefix}{}", value.trim()));
+            }
+        }
+        let Ok(found) = self.propfind(user, path, "0", "<D:supported-report-set/>") else {
+            return Ok(());
+        };
+        for report in found.at("D:supported-report-set/D:supported-report/D:report") {
+            for (prefix, namespace) in words::PREFIXES {
+                for kind in report.children.iter().filter(|c| c.namespace == *namespace) {
+                    self.offers.insert(format!("report {prefix}:{}", kind.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the server offers what a case needs.
+    pub fn offered(&mut self, user: &User, need: &str) -> Result<bool, String> {
+        if let Some(name) = need.strip_prefix("property ")
+            && !self.offers.contains(need)
+            && !self.offers.contains(&format!("no {need}"))
+        {
+            let prefix = if self.has_property(user, name)? {
+                ""
+            } else {
+                "no "
+            };
+            self.offers.insert(format!("{prefix}{need}"));
+        }
+        Ok(self.offers.contains(need))
+    }
+
+    fn has_property(&mut self, user: &User, name: &str) -> Result<bool, String> {
+        let calendar = self.fresh_calendar(user, None)?;
+        let places = user.places.values().cloned().chain([calendar.clone()]);
+        let mut known = false;
+        for place in places.collect::<Vec<_>>() {
+            let Ok(found) = self.propfind(user, &place, "0", &format!("<{name}/>")) else {
+                continue;
+            };
+            let good = |p: &&Node| p.child("D:status").is_some_and(|s| s.text.contains(" 200"));
+            known |= found
+                .at("D:response/D:propstat")
+                .iter()
+                .filter(|p| good(p))
+                .any(|p| {
+                    p.child("D:prop")
+                        .is_some_and(|prop| prop.child(name).is_some())
+                });
+        }
+        self.remove(user, &calendar);
+        Ok(known)
+    }
+
+    /// Makes a calendar under a name nobody used; `component` restricts it.
+    pub fn fresh_calendar(
+        &mut self,
+        user: &User,
+        component: Option<&str>,
+    ) -> Result<String, String> {
+        let home = user.places.get("home").cloned().unwrap_or_default();
+        let body = component.map(|name| {
+            let set = format!("<C:supported-calendar-component-set><C:comp name=\"{name}\"/></C:supported-calendar-component-set>");
+            format!("<C:mkcalendar {}><D:set><D:prop>{set}</D:prop></D:set></C:mkcalendar>", words::declarations())
+        });
+        for _ in 0..1000 {
+            let path = format!("{}/{}/", home.trim_end_matches('/'), self.unique());
+            let mut question = Question {
+                method: "MKCALENDAR".to_owned(),
+                target: path.clone(),
+                ..Question::default()
+            };
+            if let Some(body) = &body {
+                question.headers.push((
+                    "Content-Type".to_owned(),
+                    "application/xml; charset=utf-8".to_owned(),
+                ));
+                question.body = Some(body.clone().into_bytes());
+            }
+            let answer = self.ask(user, &question)?;
+            match answer.status {
+                201 => return Ok(path),
+                405 | 409 => {}
+                status => return Err(format!("MKCALENDAR {path}: {status}\n{}", answer.text())),
+            }
+        }
+        Err("no free name for a calendar".to_owned())
+    }
+
+    /// A word that no earlier call gave.
+    pub fn unique(&mut self) -> String {
+        self.names_used += 1;
+        format!("case{}-{}", std::process::id(), self.names_used)
+    }
+
+    /// Removes what a case made; what is gone already is fine.
+    pub fn remove(&self, user: &User, path: &str) {
+        let question = Question {
+            method: "DELETE".to_owned(),
+            target: path.to_owned(),
+            ..Question::default()
+        };
+        // The next case makes a calendar of another name; what stays behind cannot change its answer.
+        let _ = self.ask(user, &question);
+    }
+}
+
+fn href_in(node: &Node, path: &str) -> Option<String> {
+    let text = node.at(path).first()?.full_text();
+    let path = wire::path_of(&text).to_owned();
+    path.starts_with('/').then_some(path)
+}
