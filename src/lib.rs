@@ -5,5 +5,6 @@
 pub mod caldav;
 pub mod conform;
 pub mod ical;
+pub mod recur;
 pub mod store;
 pub mod xml;

@@ -1,0 +1,19 @@
+//! Which instances a calendar object has in a time range, and when somebody is busy
+//! (RFC 5545 §3.8.5, RFC 7529, RFC 4791 §9.9).
+//!
+//! No clock, no IO: the same object and range give the same answer.
+
+mod days;
+mod expand;
+mod period;
+mod rule;
+mod rule_read;
+mod times;
+mod year;
+
+#[cfg(test)]
+mod tests;
+
+pub use expand::{Last, Limits, Series, TooMuch};
+pub use rule::{ByDay, ByMonth, Freq, Rule, Scale, Skip};
+pub use rule_read::{RuleError, RuleProblem};
