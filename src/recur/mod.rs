@@ -10,6 +10,7 @@ mod rule;
 mod rule_read;
 mod times;
 mod year;
+mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -17,3 +18,4 @@ mod tests;
 pub use expand::{Last, Limits, Series, TooMuch};
 pub use rule::{ByDay, ByMonth, Freq, Rule, Scale, Skip};
 pub use rule_read::{RuleError, RuleProblem};
+pub use zone::{Zone, Zones};
