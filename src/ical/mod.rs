@@ -3,21 +3,29 @@
 //!
 //! No clock, no IO, no randomness: same input, same output.
 
+mod address;
 mod component;
 mod date;
 mod duration;
+mod object;
+#[cfg(test)]
+mod object_tests;
 mod parse;
 mod print;
 mod problem;
 mod property;
+pub mod rules;
 mod text;
 mod time;
 #[cfg(test)]
 mod tree_tests;
+pub mod values;
 
+pub use address::{CalAddress, address, address_key, same_address};
 pub use component::{Component, Item, Junk};
 pub use date::{Date, Weekday, days_in_month, days_in_year, is_leap};
 pub use duration::Duration;
+pub use object::{Breach, CalendarObject, Kind};
 pub use parse::{Limits, Parsed, parse};
 pub use print::{print, print_to};
 pub use problem::{Problem, ProblemKind, Severity, Subject};

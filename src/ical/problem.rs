@@ -71,6 +71,8 @@ pub enum ProblemKind {
     Value(Subject),
     /// Two properties contradict each other.
     Conflict(Subject),
+    /// A TZID that looks like no IANA zone and has no VTIMEZONE. RFC 5545 §3.2.19
+    NoTimeZone(String),
 }
 
 /// The component and the property a problem is about.
@@ -105,7 +107,8 @@ impl ProblemKind {
             | P::NoValue
             | P::Name
             | P::Parameter
-            | P::Frame => Severity::Note,
+            | P::Frame
+            | P::NoTimeZone(_) => Severity::Note,
             P::TooLarge
             | P::TooManyLines
             | P::LineTooLong
@@ -130,6 +133,7 @@ impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use ProblemKind as P;
         let sentence = match self {
+            P::NoTimeZone(tzid) => return write!(f, "there is no VTIMEZONE for {tzid:?}"),
             P::TooLarge => "the text has more bytes than this server reads",
             P::TooManyLines => "the text has more lines than this server reads",
             P::LineTooLong => "the line is longer than this server reads",
@@ -157,7 +161,7 @@ impl fmt::Display for ProblemKind {
             P::Value(it) => {
                 return write!(
                     f,
-                    "the value of {} in {} cannot be read",
+                    "the value of {} in {} is not valid",
                     it.name, it.component
                 );
             }
