@@ -3,7 +3,9 @@
 //! Each module may use those named above it, never those below:
 
 pub mod caldav;
+pub mod cli;
 pub mod conform;
+pub mod http;
 pub mod ical;
 pub mod recur;
 pub mod store;

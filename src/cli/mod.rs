@@ -1,0 +1,9 @@
+//! Commands and server.toml: builds the parts and joins them. The only module
+//! besides `http` that reads the clock.
+
+pub mod config;
+pub mod log;
+pub mod settings;
+pub mod units;
+
+mod check;

@@ -1,0 +1,296 @@
+//! The settings of server.toml as plain data, with their defaults.
+//!
+//! Nothing below `cli` sees these types: each part gets its own limits and
+//! options, filled from here. What the keys mean is said once, in server.toml.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::units::{Bytes, Seconds};
+
+/// Everything server.toml can say.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where the server listens and what it is called from outside.
+    pub server: Server,
+    /// Limits and time-outs of connections.
+    pub http: Http,
+    /// How logins are checked and throttled.
+    pub auth: Auth,
+    /// Limits of calendar objects and answers.
+    pub calendars: Calendars,
+    /// The engine and its memory.
+    pub store: Store,
+    /// How long every commit can be replayed.
+    pub journal: Journal,
+    /// How long replaced and deleted things can be brought back.
+    pub history: History,
+    /// Scheduled backups.
+    pub backup: Backup,
+    /// What is logged and how.
+    pub log: Log,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Addresses: `host:port`, `http://host:port`, `https://host:port`, `unix:PATH`.
+    pub listen: Vec<String>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The path under which a proxy shows the server, or empty.
+    pub prefix: String,
+    /// The URL people type, or empty: derived from the first address.
+    pub public_url: String,
+    /// The name in the password prompt.
+    pub realm: String,
+    /// Addresses and networks of proxies whose X-Forwarded-* is believed.
+    pub trusted_proxies: Vec<String>,
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// The certificate's private key, PEM.
+    pub key: PathBuf,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            listen: vec!["127.0.0.1:8008".to_owned(), "[::1]:8008".to_owned()],
+            data: PathBuf::from("data"),
+            prefix: String::new(),
+            public_url: String::new(),
+            realm: "Kalends".to_owned(),
+            trusted_proxies: Vec::new(),
+            certificate: PathBuf::new(),
+            key: PathBuf::new(),
+        }
+    }
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// From accepting a connection to its first byte, and the TLS handshake.
+    pub first_byte: Seconds,
+    /// From a request's first byte to the end of its header.
+    pub header: Seconds,
+    /// From the end of the header to the end of the body.
+    pub body: Seconds,
+    /// How long the client may take none of the answer's bytes.
+    pub write: Seconds,
+    /// Between two requests on a connection.
+    pub idle: Seconds,
+    /// For requests in flight when the server stops.
+    pub shutdown: Seconds,
+    /// Bytes of a request's header.
+    pub max_header: Bytes,
+    /// Bytes of a request's body, after decoding.
+    pub max_body: Bytes,
+    /// Bytes of all bodies being read at one time.
+    pub body_memory: Bytes,
+    /// Open connections.
+    pub max_connections: usize,
+    /// Requests of one client address in work at one time.
+    pub per_client: usize,
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        Http {
+            first_byte: Seconds(10),
+            header: Seconds(10),
+            body: Seconds(300),
+            write: Seconds(60),
+            idle: Seconds(150),
+            shutdown: Seconds(8),
+            max_header: Bytes(64 << 10),
+            max_body: Bytes(12_000_000),
+            body_memory: Bytes(256 << 20),
+            max_connections: 1024,
+            per_client: 64,
+        }
+    }
+}
+
+/// `[auth]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// How long a verified password is remembered.
+    pub remember: Seconds,
+    /// How many verified passwords are remembered.
+    pub remember_count: usize,
+    /// Password checks running at one time.
+    pub parallel: usize,
+    /// Password checks waiting for their turn.
+    pub waiting: usize,
+    /// Failed logins of an account or address before it has to wait.
+    pub failures: u32,
+    /// The time in which failures are counted, and the longest wait.
+    pub window: Seconds,
+}
+
+impl Default for Auth {
+    fn default() -> Auth {
+        Auth {
+            remember: Seconds(300),
+            remember_count: 10_000,
+            parallel: 2,
+            waiting: 64,
+            failures: 10,
+            window: Seconds(900),
+        }
+    }
+}
+
+/// `[calendars]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calendars {
+    /// Bytes of a calendar object: CALDAV:max-resource-size.
+    pub max_object: Bytes,
+    /// Bytes of a multistatus answer.
+    pub max_answer: Bytes,
+}
+
+impl Default for Calendars {
+    fn default() -> Calendars {
+        Calendars {
+            max_object: Bytes(10_000_000),
+            max_answer: Bytes(256 << 20),
+        }
+    }
+}
+
+/// Which engine holds the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// sled behind the journal, in the data directory.
+    Sled,
+    /// Nothing on disk: everything is gone when the server stops.
+    Memory,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// The engine.
+    pub engine: Engine,
+    /// Bytes for the engine's page cache.
+    pub cache: Bytes,
+    /// Bytes for the indexes of calendars in memory.
+    pub index_memory: Bytes,
+    /// Free bytes on the disk below which writes are refused.
+    pub reserve: Bytes,
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store {
+            engine: Engine::Sled,
+            cache: Bytes(64 << 20),
+            index_memory: Bytes(256 << 20),
+            reserve: Bytes(200_000_000),
+        }
+    }
+}
+
+/// `[journal]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// How far back `restore --journal --at` reaches.
+    pub keep: Seconds,
+    /// Bytes of journal kept for that at most.
+    pub keep_bytes: Bytes,
+    /// Bytes of journal after which the durable mark moves.
+    pub mark_bytes: Bytes,
+    /// Time after which the durable mark moves.
+    pub mark_after: Seconds,
+}
+
+impl Default for Journal {
+    fn default() -> Journal {
+        Journal {
+            keep: Seconds(172_800),
+            keep_bytes: Bytes(4 << 30),
+            mark_bytes: Bytes(64 << 20),
+            mark_after: Seconds(60),
+        }
+    }
+}
+
+/// `[history]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct History {
+    /// How long replaced and deleted objects and calendars are kept.
+    pub keep: Seconds,
+}
+
+impl Default for History {
+    fn default() -> History {
+        History {
+            keep: Seconds(2_592_000),
+        }
+    }
+}
+
+/// `[backup]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backup {
+    /// The folder backups are written to, or empty: none are made.
+    pub folder: PathBuf,
+    /// Time between two backups.
+    pub every: Seconds,
+    /// How many backups are kept.
+    pub keep: usize,
+}
+
+impl Default for Backup {
+    fn default() -> Backup {
+        Backup {
+            folder: PathBuf::new(),
+            every: Seconds(86_400),
+            keep: 7,
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter by module.
+    pub level: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+        }
+    }
+}
