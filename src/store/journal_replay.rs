@@ -1,0 +1,221 @@
+//! Reading the journal: the records from a sequence on, in order, and what is wrong with them.
+//!
+//! A bad record with nothing good behind it is the end of the journal: it was being written when the
+//! power went. A bad record followed by a good one, or a segment that is not there, is a gap: no harm
+//! where the tree holds its sequences, else an error.
+
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+
+use super::disk::{Disk, read_whole};
+use super::journal_files::{Manifest, Segment, Small, segment_id, segment_name};
+use super::journal_record::{Found, Record, SEGMENT_HEAD_BYTES, SegmentHead, decode, resume};
+
+/// What a replay found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Replayed {
+    /// The sequence after the last record's.
+    pub(super) next: u64,
+    /// Sequences (from, to) that are not in the journal and that the tree holds.
+    pub(super) gaps: Vec<(u64, u64)>,
+    /// Where the last segment goes on; `None` if it cannot be written any more.
+    pub(super) tail: Option<TailPlace>,
+}
+
+/// Where the last segment goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TailPlace {
+    /// The number of the segment.
+    pub(super) id: u64,
+    /// Its nonce.
+    pub(super) nonce: u64,
+    /// The offset behind its last good record.
+    pub(super) good_end: u64,
+    /// Bytes behind that offset that are no record.
+    pub(super) torn_bytes: u64,
+}
+
+/// Why a replay stopped.
+#[derive(Debug)]
+pub(super) enum ReplayError {
+    /// The disk failed.
+    Io(io::Error),
+    /// Batches are neither in the journal nor in the tree.
+    Gap {
+        /// The file in which they were.
+        file: String,
+        /// The first one.
+        from: u64,
+        /// The last one, where that is known.
+        to: Option<u64>,
+    },
+    /// The receiver of the records failed.
+    Sink(String),
+}
+
+impl From<io::Error> for ReplayError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the journal cannot be read: {error}"),
+            Self::Gap { file, from, to } => {
+                write!(f, "{file} is damaged or missing: commits from {from}")?;
+                match to {
+                    Some(to) => write!(f, " to {to} are in no other place"),
+                    None => write!(f, " on may be in no other place"),
+                }
+            }
+            Self::Sink(why) => f.write_str(why),
+        }
+    }
+}
+
+/// What a replay is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span<'a> {
+    /// The segments, oldest first.
+    pub(super) segments: &'a [Segment],
+    /// The sequence of the first batch wanted.
+    pub(super) sequence: u64,
+    /// The last sequence that may be missing, because somebody else holds it.
+    pub(super) held: u64,
+}
+
+/// Hands each record from a sequence on to `sink`.
+pub(super) fn replay(
+    disk: &dyn Disk,
+    from: Span<'_>,
+    sink: &mut dyn FnMut(&Record) -> Result<(), String>,
+) -> Result<Replayed, ReplayError> {
+    let start = from.segments.iter().rposition(|s| s.first <= from.sequence);
+    let segments = from.segments.get(start.unwrap_or(0)..).unwrap_or_default();
+    let mut state = State {
+        held: from.held,
+        expected: from.sequence,
+        gaps: Vec::new(),
+        sink,
+    };
+    let mut tail = None;
+    for segment in segments {
+        let name = segment_name(segment.id);
+        state.skip_to(segment.first, &name)?;
+        tail = state.segment(disk, *segment, &name)?;
+        if tail.is_none() && Some(segment) == segments.last() && state.held < state.expected {
+            let (file, from) = (name, state.expected);
+            return Err(ReplayError::Gap {
+                file,
+                from,
+                to: None,
+            });
+        }
+    }
+    Ok(Replayed {
+        next: state.expected,
+        gaps: state.gaps,
+        tail,
+    })
+}
+
+struct State<'a> {
+    held: u64,
+    expected: u64,
+    gaps: Vec<(u64, u64)>,
+    sink: &'a mut dyn FnMut(&Record) -> Result<(), String>,
+}
+
+impl State<'_> {
+    /// Replays one segment; answers where it goes on, or `None` if it is missing or has no good head.
+    fn segment(
+        &mut self,
+        disk: &dyn Disk,
+        segment: Segment,
+        name: &str,
+    ) -> Result<Option<TailPlace>, ReplayError> {
+        let Some(bytes) = read_whole(disk, name)?.map(Bytes::from) else {
+            return Ok(None);
+        };
+        let Some(head) = SegmentHead::from_bytes(&bytes).filter(|head| head.id == segment.id)
+        else {
+            return Ok(None);
+        };
+        let mut offset = SEGMENT_HEAD_BYTES;
+        loop {
+            let (record, end) = match decode(&bytes, head.nonce, offset) {
+                Found::Record(record, end) => (record, end),
+                Found::End => break,
+                Found::Bad => match resume(&bytes, head.nonce, offset, self.expected) {
+                    Some(found) => found,
+                    None => break,
+                },
+            };
+            self.record(&record, name)?;
+            offset = end;
+        }
+        Ok(Some(TailPlace {
+            id: segment.id,
+            nonce: head.nonce,
+            good_end: offset as u64,
+            torn_bytes: (bytes.len() - offset) as u64,
+        }))
+    }
+
+    fn record(&mut self, record: &Record, name: &str) -> Result<(), ReplayError> {
+        if record.next() <= self.expected {
+            return Ok(());
+        }
+        self.skip_to(record.first, name)?;
+        (self.sink)(record).map_err(ReplayError::Sink)?;
+        self.expected = record.next();
+        Ok(())
+    }
+
+    /// Goes on at `sequence`; what lies before it must be held elsewhere.
+    fn skip_to(&mut self, sequence: u64, name: &str) -> Result<(), ReplayError> {
+        if sequence <= self.expected {
+            return Ok(());
+        }
+        let (from, to) = (self.expected, sequence - 1);
+        if self.held < to {
+            let (file, to) = (name.to_owned(), Some(to));
+            return Err(ReplayError::Gap { file, from, to });
+        }
+        self.gaps.push((from, to));
+        self.expected = sequence;
+        Ok(())
+    }
+}
+
+/// The manifest as it is, or as the heads of the segments tell it; `None` if there is no journal.
+pub(super) fn read_manifest(disk: &dyn Disk, files: &[String]) -> io::Result<Option<Manifest>> {
+    let found = Manifest::read(disk)?;
+    if let Small::Good(manifest) = found
+        && !manifest.segments.is_empty()
+    {
+        return Ok(Some(manifest));
+    }
+    let mut segments = Vec::new();
+    for id in files.iter().filter_map(|name| segment_id(name)) {
+        let file = disk.open(&segment_name(id))?;
+        let mut bytes = [0; SEGMENT_HEAD_BYTES];
+        file.read_at(0, &mut bytes)?;
+        if let Some(head) = SegmentHead::from_bytes(&bytes).filter(|head| head.id == id) {
+            let first = head.first;
+            segments.push(Segment { id, first });
+        }
+    }
+    segments.sort_by_key(|segment| segment.id);
+    if segments.is_empty() {
+        return Ok(None);
+    }
+    tracing::warn!("the journal's manifest was missing or damaged and was made anew");
+    let manifest = Manifest { segments };
+    manifest.write(disk)?;
+    Ok(Some(manifest))
+}

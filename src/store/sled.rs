@@ -1,0 +1,268 @@
+//! The sled tree behind the journal; the only user of sled.
+//!
+//! sled 0.34 alone is not sound: its flush is no fsync, what a crash leaves of a snapshot keeps it
+//! from opening, and damaged pages make it panic. So leftovers are removed before it opens, every call
+//! runs under `catch_unwind`, [`Tree::persist`] syncs the files itself, and what does not open is set
+//! aside for a tree rebuilt from the journal.
+//!
+//! **Gaps**: a row that damage made sled forget without an error is noticed only where the sequence it
+//! holds falls behind the durable mark.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::disk::{create_private_directory, sync_directory};
+use super::kv::{Order, Row, Scan, Value, Write};
+use super::tree::{Fill, Tree, TreeError, TreeSource};
+
+/// The row of the applied sequence; rows of the store have no empty key.
+const APPLIED: &[u8] = b"";
+
+/// How often sled writes out and cleans up by itself; it collects garbage at no other time.
+const FLUSH_EVERY_MS: u64 = 5_000;
+
+/// How often opening is tried again while a closing sled still holds its lock, and how long between.
+const LOCK_TRIES: u32 = 500;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
+
+/// The directory of the tree that is set aside.
+const ASIDE: &str = "sled.damaged";
+
+/// The directory in which sled's tree is kept.
+#[derive(Debug)]
+pub(super) struct SledSource {
+    root: PathBuf,
+    cache_bytes: u64,
+}
+
+impl SledSource {
+    /// The tree below the store's directory, with this much memory for its pages.
+    pub(super) fn new(root: &Path, cache_bytes: u64) -> Self {
+        Self {
+            root: root.to_owned(),
+            cache_bytes,
+        }
+    }
+
+    fn open_at(&self, path: &Path) -> Result<Box<dyn Tree>, TreeError> {
+        create_private_directory(path).map_err(|error| io_error(&error))?;
+        remove_leftovers(path).map_err(|error| io_error(&error))?;
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity(self.cache_bytes)
+            .flush_every_ms(Some(FLUSH_EVERY_MS));
+        let mut tries = 0;
+        let db = loop {
+            match guarded(|| config.open()) {
+                Err(error) if error.0.contains("could not acquire lock") && tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::park_timeout(LOCK_WAIT);
+                }
+                answer => break answer?,
+            }
+        };
+        Ok(Box::new(SledTree {
+            path: path.to_owned(),
+            db: Some(db),
+            synced_blobs: Mutex::default(),
+        }))
+    }
+}
+
+impl TreeSource for SledSource {
+    fn exists(&self) -> bool {
+        self.root.join("sled").exists()
+    }
+
+    fn open(&self) -> Result<Box<dyn Tree>, TreeError> {
+        self.open_at(&self.root.join("sled"))
+    }
+
+    fn rebuild(&self, fill: &mut Fill<'_>) -> Result<Box<dyn Tree>, TreeError> {
+        let [fresh, place, aside] = ["sled.new", "sled", ASIDE].map(|name| self.root.join(name));
+        remove_directory(&fresh).map_err(|error| io_error(&error))?;
+        let tree = self.open_at(&fresh)?;
+        fill(&*tree)?;
+        tree.persist()?;
+        drop(tree);
+        let swap = || {
+            if place.exists() {
+                remove_directory(&aside)?;
+                fs::rename(&place, &aside)?;
+            }
+            fs::rename(&fresh, &place)?;
+            sync_directory(&self.root)
+        };
+        swap().map_err(|error| io_error(&error))?;
+        tracing::warn!(
+            aside = %aside.display(),
+            "the data was rebuilt from the journal; what was there is set aside and may be removed"
+        );
+        self.open()
+    }
+}
+
+fn remove_directory(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        answer => answer,
+    }
+}
+
+/// Removes half-written snapshots, which keep sled from opening, and empty ones.
+fn remove_leftovers(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let empty = name.starts_with("snap.") && entry.metadata()?.len() == 0;
+        if name.ends_with(".generating") || empty {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn io_error(error: &io::Error) -> TreeError {
+    TreeError(format!("the data directory cannot be used: {error}"))
+}
+
+/// Calls sled; an error or a panic becomes a sentence.
+fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, TreeError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => answer.map_err(|error| TreeError(format!("sled: {error}"))),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            let text = text.unwrap_or("it panicked");
+            Err(TreeError(format!("sled stopped: {text}")))
+        }
+    }
+}
+
+struct SledTree {
+    path: PathBuf,
+    /// Always there until the drop, which closes sled under `catch_unwind`.
+    db: Option<sled::Db>,
+    synced_blobs: Mutex<BTreeSet<OsString>>,
+}
+
+impl fmt::Debug for SledTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledTree")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for SledTree {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        if let Err(error) = guarded(|| {
+            drop(db);
+            Ok(())
+        }) {
+            tracing::warn!(%error, "sled did not close well");
+        }
+    }
+}
+
+impl SledTree {
+    fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, TreeError> {
+        let db = self.db.as_ref();
+        let db = db.ok_or_else(|| TreeError("the tree is closed".to_owned()))?;
+        guarded(|| call(db))
+    }
+
+    /// Syncs what sled's flush only wrote: the large values, the log, and the names of both.
+    fn sync_files(&self) -> io::Result<()> {
+        let blobs = self.path.join("blobs");
+        let mut seen = BTreeSet::new();
+        let mut synced = self
+            .synced_blobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for entry in fs::read_dir(&blobs)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !synced.contains(&name) {
+                match fs::File::open(entry.path()) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    file => file?.sync_all()?,
+                }
+            }
+            seen.insert(name);
+        }
+        fs::File::open(self.path.join("db"))?.sync_all()?;
+        fs::File::open(self.path.join("conf"))?.sync_all()?;
+        sync_directory(&blobs)?;
+        sync_directory(&self.path)?;
+        *synced = seen;
+        Ok(())
+    }
+}
+
+impl Tree for SledTree {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
+        let found = self.with(|db| db.get(key))?;
+        Ok(found.map(|value| Value::copy_from_slice(&value)))
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<Row>, TreeError> {
+        // The row of the applied sequence is the smallest of all and no row of the store.
+        let start = scan.start.as_ref().max(b"\0".as_slice());
+        if scan.end.as_ref().is_some_and(|end| end.as_ref() <= start) {
+            return Ok(Vec::new());
+        }
+        self.with(|db| {
+            let range = match &scan.end {
+                Some(end) => db.range(start..end.as_ref()),
+                None => db.range(start..),
+            };
+            let row = |found: sled::Result<(sled::IVec, sled::IVec)>| {
+                let (key, value) = found?;
+                Ok(Row {
+                    key: Value::copy_from_slice(&key),
+                    value: Value::copy_from_slice(&value),
+                })
+            };
+            match scan.order {
+                Order::Forward => range.take(scan.limit).map(row).collect(),
+                Order::Reverse => range.rev().take(scan.limit).map(row).collect(),
+            }
+        })
+    }
+
+    fn apply(&self, writes: &[&Write], sequence: u64) -> Result<(), TreeError> {
+        let mut batch = sled::Batch::default();
+        for write in writes {
+            match &write.value {
+                Some(value) => batch.insert(write.key.as_ref(), value.as_ref()),
+                None => batch.remove(write.key.as_ref()),
+            }
+        }
+        batch.insert(APPLIED, &sequence.to_le_bytes());
+        self.with(|db| db.apply_batch(batch))
+    }
+
+    fn applied(&self) -> Result<u64, TreeError> {
+        let Some(value) = self.with(|db| db.get(APPLIED))? else {
+            return Ok(0);
+        };
+        let bytes = <[u8; 8]>::try_from(value.as_ref());
+        let bytes = bytes.map_err(|_| TreeError("its sequence is damaged".to_owned()))?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn persist(&self) -> Result<(), TreeError> {
+        self.with(|db| db.flush())?;
+        self.sync_files().map_err(|error| io_error(&error))
+    }
+}
