@@ -5,6 +5,7 @@
 pub mod caldav;
 pub mod cli;
 pub mod conform;
+pub mod dav;
 pub mod http;
 pub mod ical;
 pub mod recur;

@@ -42,6 +42,19 @@ pub enum Node {
 pub(super) type Scope = Vec<(Box<str>, Arc<str>)>;
 
 impl Element {
+    /// An element of this name with nothing in it.
+    pub fn new(name: Name<'_>) -> Element {
+        Element {
+            prefix: Box::from(""),
+            ns: Arc::from(name.ns),
+            local: Box::from(name.local),
+            attributes: Vec::new(),
+            children: Vec::new(),
+            scope: Arc::default(),
+            lang: None,
+        }
+    }
+
     /// The element's name.
     pub fn name(&self) -> Name<'_> {
         Name {

@@ -156,6 +156,21 @@ impl Writer {
     }
 }
 
+/// Start tag, end tag and empty tag of an element, for one that is written many times.
+pub fn tags(name: Name<'_>) -> [String; 3] {
+    let mut w = Writer {
+        out: String::new(),
+        root: Name::dav("prop"),
+    };
+    w.tag(name);
+    let (open, empty) = (format!("{}>", w.out), format!("{}/>", w.out));
+    w.out.clear();
+    w.out.push_str("</");
+    push_name(&mut w.out, name);
+    w.out.push('>');
+    [open, w.out, empty]
+}
+
 fn push_name(out: &mut String, name: Name<'_>) {
     if let Some(prefix) = name.prefix() {
         out.push_str(prefix);
