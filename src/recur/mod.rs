@@ -9,8 +9,14 @@ mod period;
 mod rule;
 mod rule_read;
 mod times;
+mod vtimezone;
+mod vtimezone_match;
 mod year;
 mod zone;
+mod zone_data;
+mod zone_names;
+#[cfg(test)]
+mod zone_tests;
 
 #[cfg(test)]
 mod tests;
@@ -18,4 +24,5 @@ mod tests;
 pub use expand::{Last, Limits, Series, TooMuch};
 pub use rule::{ByDay, ByMonth, Freq, Rule, Scale, Skip};
 pub use rule_read::{RuleError, RuleProblem};
-pub use zone::{Zone, Zones};
+pub use zone::{Transition, Zone, Zones};
+pub use zone_data::{install_tzdata, tzdata_version, zone_names};

@@ -1,13 +1,19 @@
 //! Time zones: from local time to instants and back (RFC 5545 §3.3.5).
 //!
-//! **Gaps**: a TZID that is no IANA name is not found; VTIMEZONE components are not read.
+//! A TZID is an IANA zone when it names one in any dress (`zone_names`), else what the VTIMEZONE of
+//! its object describes (`vtimezone_match`, `vtimezone`).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use jiff::civil::{DateTime, Time};
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZone;
 
-use crate::ical::{Component, LocalTime, Timestamp, When};
+use crate::ical::{Component, LocalTime, Timestamp, When, values};
+
+use super::vtimezone::Table;
+use super::vtimezone_match::{Years, zone_of};
+use super::zone_data::lookup;
+use super::zone_names::resolve;
 
 /// A time zone. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,17 +26,28 @@ pub struct Zone {
 enum Rules {
     Utc,
     Named(TimeZone),
+    Written(Arc<Table>),
+}
+
+/// A change of the UTC offset of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When it happens.
+    pub at: Timestamp,
+    /// The offset before it, in seconds east of UTC.
+    pub before: i64,
+    /// The offset after it.
+    pub after: i64,
+    /// The abbreviation in use after it, such as CEST; empty where none is known.
+    pub name: String,
+    /// Whether daylight saving time is in force after it.
+    pub daylight: bool,
 }
 
 /// The zones of one calendar object, by the TZIDs it is written with.
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
     known: Vec<(Arc<str>, Zone)>,
-}
-
-fn database() -> &'static TimeZoneDatabase {
-    static DATABASE: OnceLock<TimeZoneDatabase> = OnceLock::new();
-    DATABASE.get_or_init(TimeZoneDatabase::bundled)
 }
 
 impl Zone {
@@ -43,17 +60,44 @@ impl Zone {
         }
     }
 
-    /// The zone of an IANA name.
+    /// The zone of an IANA name or alias, in any case.
     #[must_use]
     pub fn named(name: &str) -> Option<Zone> {
         if name.eq_ignore_ascii_case("UTC") {
             return Some(Zone::utc());
         }
-        let zone = database().get(name).ok()?;
-        Some(Zone {
-            id: zone.iana_name()?.into(),
-            rules: Rules::Named(zone),
-        })
+        Zone::of_data(lookup(name)?)
+    }
+
+    /// The zone that a TZID names by itself: an IANA name or alias, a Windows name, or one of them
+    /// behind a vendor's prefix.
+    #[must_use]
+    pub fn of_tzid(tzid: &str) -> Option<Zone> {
+        Zone::of_data(resolve(tzid)?)
+    }
+
+    /// The zone that a VTIMEZONE means: by its TZID, else the IANA zone with the same offsets in
+    /// the present time, else its own rules. RFC 5545 §3.6.5
+    #[must_use]
+    pub fn of_vtimezone(vtimezone: &Component) -> Option<Zone> {
+        let tzid = vtimezone.text("TZID").unwrap_or_default();
+        Zone::of_tzid(&tzid).or_else(|| zone_of(vtimezone, PRESENT))
+    }
+
+    pub(super) fn of_data(zone: TimeZone) -> Option<Zone> {
+        let id: Arc<str> = zone.iana_name()?.into();
+        let rules = match &*id {
+            "UTC" | "Etc/UTC" => Rules::Utc,
+            _ => Rules::Named(zone),
+        };
+        Some(Zone { id, rules })
+    }
+
+    pub(super) fn of_table(tzid: &str, table: Arc<Table>) -> Zone {
+        Zone {
+            id: tzid.into(),
+            rules: Rules::Written(table),
+        }
     }
 
     /// The IANA name, or the TZID of a zone that has none.
@@ -62,21 +106,25 @@ impl Zone {
         &self.id
     }
 
+    /// Whether [`Zone::named`] finds it by its id: it is not read from a VTIMEZONE.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        !matches!(self.rules, Rules::Written(_))
+    }
+
     /// The instant of a local time. In an overlap it is the first; a time in a gap "is interpreted
     /// using the UTC offset before the gap". RFC 5545 §3.3.5
     #[must_use]
     pub fn instant(&self, local: LocalTime) -> Timestamp {
-        let Rules::Named(zone) = &self.rules else {
-            return local.as_utc();
+        use jiff::tz::AmbiguousOffset;
+        let zone = match &self.rules {
+            Rules::Utc => return local.as_utc(),
+            Rules::Written(table) => return table.instant(local),
+            Rules::Named(zone) => zone,
         };
-        let offset = civil(local).map(|civil| {
-            use jiff::tz::AmbiguousOffset;
-            match zone.to_ambiguous_timestamp(civil).offset() {
-                AmbiguousOffset::Unambiguous { offset } => offset,
-                AmbiguousOffset::Gap { before, .. } | AmbiguousOffset::Fold { before, .. } => {
-                    before
-                }
-            }
+        let offset = civil(local).map(|civil| match zone.to_ambiguous_timestamp(civil).offset() {
+            AmbiguousOffset::Unambiguous { offset } => offset,
+            AmbiguousOffset::Gap { before, .. } | AmbiguousOffset::Fold { before, .. } => before,
         });
         let offset = offset.map_or(0, |offset| i64::from(offset.seconds()));
         local.as_utc().add_seconds(-offset)
@@ -91,19 +139,83 @@ impl Zone {
     /// Local time minus UTC at an instant, in seconds.
     #[must_use]
     pub fn offset(&self, instant: Timestamp) -> i64 {
-        let Rules::Named(zone) = &self.rules else {
-            return 0;
-        };
-        let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
-        let seconds = instant.0.clamp(first.as_second(), last.as_second());
-        jiff::Timestamp::from_second(seconds)
-            .map_or(0, |instant| i64::from(zone.to_offset(instant).seconds()))
+        match &self.rules {
+            Rules::Utc => 0,
+            Rules::Written(table) => table.offset(instant),
+            Rules::Named(zone) => i64::from(zone.to_offset(moment(instant)).seconds()),
+        }
     }
+
+    /// The changes of the offset after one instant and before another, in order, at most so many.
+    #[must_use]
+    pub fn transitions(&self, from: Timestamp, to: Timestamp, most: usize) -> Vec<Transition> {
+        let mut before = self.offset(from);
+        let mut step = |at: i64, after: i64, name: &str, daylight: bool| {
+            let transition = Transition {
+                at: Timestamp(at),
+                before,
+                after,
+                name: name.to_owned(),
+                daylight,
+            };
+            let changed = before != after;
+            before = after;
+            changed.then_some(transition)
+        };
+        match &self.rules {
+            Rules::Utc => Vec::new(),
+            Rules::Written(table) => table
+                .between(from, to)
+                .filter_map(|(at, after)| step(at, after, "", false))
+                .take(most)
+                .collect(),
+            Rules::Named(zone) => zone
+                .following(moment(from))
+                .map(|it| (it.timestamp().as_second(), it))
+                .take_while(|(at, _)| *at < to.0)
+                .filter_map(|(at, it)| {
+                    let after = i64::from(it.offset().seconds());
+                    step(at, after, it.abbreviation(), it.dst().is_dst())
+                })
+                .take(most)
+                .collect(),
+        }
+    }
+
+    /// The abbreviation in use at an instant, and whether it is daylight saving time.
+    #[must_use]
+    pub fn observance(&self, instant: Timestamp) -> (String, bool) {
+        match &self.rules {
+            Rules::Utc => ("UTC".to_owned(), false),
+            Rules::Written(_) => (String::new(), false),
+            Rules::Named(zone) => {
+                let info = zone.to_offset_info(moment(instant));
+                (info.abbreviation().to_owned(), info.dst().is_dst())
+            }
+        }
+    }
+}
+
+/// The years for which a VTIMEZONE is matched when no object says which it needs.
+const PRESENT: Years = Years {
+    first: 2020,
+    last: 2035,
+};
+
+fn moment(instant: Timestamp) -> jiff::Timestamp {
+    let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+    let seconds = instant.0.clamp(first.as_second(), last.as_second());
+    jiff::Timestamp::from_second(seconds).unwrap_or_default()
 }
 
 impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
-        self.id == other.id
+        let tables = match (&self.rules, &other.rules) {
+            (Rules::Written(one), Rules::Written(two)) => Arc::ptr_eq(one, two) || one == two,
+            (Rules::Written(_), _) | (_, Rules::Written(_)) => false,
+            _ => true,
+        };
+        tables && self.id == other.id
     }
 }
 
@@ -120,24 +232,23 @@ impl Zones {
     /// The zones that a calendar object names anywhere.
     #[must_use]
     pub fn of(calendar: &Component) -> Zones {
-        let mut zones = Zones::default();
-        zones.collect(calendar);
-        zones
-    }
-
-    fn collect(&mut self, component: &Component) {
-        for property in component.all_properties() {
-            if let Some(tzid) = property.param("TZID")
-                && self.get(&tzid).is_none()
-                && let Some(zone) = Zone::named(&tzid)
-            {
-                self.known.push((tzid.as_ref().into(), zone));
+        let mut uses = Vec::new();
+        for component in calendar.all_components() {
+            if !component.is("VTIMEZONE") {
+                collect(component, &mut uses);
             }
         }
-        for inner in component.all_components() {
-            if !inner.is("VTIMEZONE") {
-                self.collect(inner);
-            }
+        let written = |tzid: &str, years| {
+            let mut zones = calendar.components("VTIMEZONE");
+            let same = |zone: &&Component| zone.text("TZID").is_some_and(|it| it.trim() == tzid);
+            zone_of(zones.find(same)?, years)
+        };
+        let find = |(tzid, years): (Arc<str>, Years)| {
+            let zone = Zone::of_tzid(&tzid).or_else(|| written(tzid.trim(), years))?;
+            Some((tzid, zone))
+        };
+        Zones {
+            known: uses.into_iter().filter_map(find).collect(),
         }
     }
 
@@ -171,7 +282,51 @@ impl Zones {
     /// Roughly how many bytes they take.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.known.len() * 128
+        let sizes = self.known.iter().map(|(tzid, zone)| match &zone.rules {
+            // Others share the table of a VTIMEZONE that is not long.
+            Rules::Written(table) => table.size().min(1 << 10) + tzid.len() + 128,
+            Rules::Utc | Rules::Named(_) => tzid.len() + 128,
+        });
+        sizes.sum()
+    }
+}
+
+/// How many years ahead a rule needs its zone to be right.
+const AHEAD: i32 = 10;
+/// The most years for which offsets are compared.
+const MOST_YEARS: i32 = 60;
+
+/// The TZIDs of a component and those inside it, with the years in which they are used.
+fn collect(component: &Component, uses: &mut Vec<(Arc<str>, Years)>) {
+    let ahead = if component.property("RRULE").is_some() {
+        AHEAD
+    } else {
+        0
+    };
+    for property in component.all_properties() {
+        let Some(tzid) = property.param("TZID") else {
+            continue;
+        };
+        let years = values::whens(property)
+            .into_iter()
+            .map(|it| it.date().year());
+        let (mut first, mut last) = (i32::MAX, i32::MIN);
+        for year in years {
+            (first, last) = (first.min(year), last.max(year + ahead));
+        }
+        if first > last {
+            continue;
+        }
+        match uses.iter_mut().find(|(known, _)| **known == *tzid) {
+            Some((_, years)) => {
+                years.first = years.first.min(first);
+                years.last = years.last.max(last).min(years.first + MOST_YEARS);
+            }
+            None => uses.push((tzid.as_ref().into(), Years { first, last })),
+        }
+    }
+    for inner in component.all_components() {
+        collect(inner, uses);
     }
 }
 
