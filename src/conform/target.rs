@@ -249,9 +249,9 @@ impl Server {
         ];
         user.places = places
             .iter()
-            .filter_map(|(n, p)| Some(((*n).to_owned(), href_in(&found, p)?)))
+            .filter_map(|(n, p)| Some(((*n).to_owned(), as_folder(href_in(&found, p)?))))
             .collect();
-        user.places.insert("principal".to_owned(), principal);
+        user.places.insert("principal".to_owned(), as_folder(principal));
         user.address = found
             .at("C:calendar-user-address-set/D:href")
             .iter()
@@ -377,6 +377,11 @@ impl Server {
         // The next case makes a calendar of another name; what stays behind cannot change its answer.
         let _ = self.ask(user, &question);
     }
+}
+
+/// Collections are named with a final slash (RFC 4918 §5.2).
+fn as_folder(path: String) -> String {
+    if path.ends_with('/') { path } else { format!("{path}/") }
 }
 
 fn href_in(node: &Node, path: &str) -> Option<String> {
