@@ -251,7 +251,8 @@ impl Server {
             .iter()
             .filter_map(|(n, p)| Some(((*n).to_owned(), as_folder(href_in(&found, p)?))))
             .collect();
-        user.places.insert("principal".to_owned(), as_folder(principal));
+        user.places
+            .insert("principal".to_owned(), as_folder(principal));
         user.address = found
             .at("C:calendar-user-address-set/D:href")
             .iter()
@@ -381,7 +382,11 @@ impl Server {
 
 /// Collections are named with a final slash (RFC 4918 §5.2).
 fn as_folder(path: String) -> String {
-    if path.ends_with('/') { path } else { format!("{path}/") }
+    if path.ends_with('/') {
+        path
+    } else {
+        format!("{path}/")
+    }
 }
 
 fn href_in(node: &Node, path: &str) -> Option<String> {
