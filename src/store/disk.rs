@@ -210,6 +210,18 @@ impl Write for Writer {
     }
 }
 
+/// Fills the buffer with the bytes at an offset.
+pub(super) fn read_exact_at(file: &dyn DiskFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(offset + filled as u64, rest)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => filled += read,
+        }
+    }
+    Ok(())
+}
+
 /// All bytes of a file; `None` if there is no such file.
 pub(super) fn read_whole(disk: &dyn Disk, name: &str) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(name) {

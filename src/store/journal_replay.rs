@@ -31,6 +31,8 @@ pub(super) struct TailPlace {
     pub(super) id: u64,
     /// Its nonce.
     pub(super) nonce: u64,
+    /// The offset of its last good record; of the head if there is none.
+    pub(super) last_record: u64,
     /// The offset behind its last good record.
     pub(super) good_end: u64,
     /// Bytes behind that offset that are no record.
@@ -145,7 +147,7 @@ impl State<'_> {
         else {
             return Ok(None);
         };
-        let mut offset = SEGMENT_HEAD_BYTES;
+        let (mut last_record, mut offset) = (0, SEGMENT_HEAD_BYTES);
         loop {
             let (record, end) = match decode(&bytes, head.nonce, offset) {
                 Found::Record(record, end) => (record, end),
@@ -155,12 +157,14 @@ impl State<'_> {
                     None => break,
                 },
             };
+            last_record = offset;
             self.record(&record, name)?;
             offset = end;
         }
         Ok(Some(TailPlace {
             id: segment.id,
             nonce: head.nonce,
+            last_record: last_record as u64,
             good_end: offset as u64,
             torn_bytes: (bytes.len() - offset) as u64,
         }))

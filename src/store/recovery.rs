@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::checkpoint::{Piece, read_checkpoint};
 use super::checkpoint_files::{self, Checkpoint};
-use super::disk::{Disk, Reader};
+use super::disk::{Disk, Reader, read_exact_at};
 use super::journal::{Journal, Tail};
 use super::journal_files::{DIRECTORY, Manifest, Mark, Small, segment_id, segment_name};
 use super::journal_record::Record;
@@ -381,8 +381,11 @@ impl Recovery<'_> {
     }
 }
 
-/// Cuts what is no record off the end of the last segment, and syncs what is kept: nobody knows
-/// whether the last sync before the stop was done.
+/// Cuts what is no record off the end of the last segment and makes what is kept durable.
+///
+/// Nobody knows whether the last sync before the stop was done, or failed: then what was read may be in
+/// memory only, and syncing again would do nothing. So the last record, which alone can be in that
+/// state, is written once more.
 fn cut(disk: &dyn Disk, place: TailPlace) -> io::Result<Tail> {
     let mut file = disk.open(&segment_name(place.id))?;
     if place.torn_bytes > 0 {
@@ -392,6 +395,10 @@ fn cut(disk: &dyn Disk, place: TailPlace) -> io::Result<Tail> {
         );
         file.truncate(place.good_end)?;
     }
+    let length = usize::try_from(place.good_end - place.last_record).map_err(io::Error::other)?;
+    let mut record = vec![0; length];
+    read_exact_at(&*file, place.last_record, &mut record)?;
+    file.write_at(place.last_record, &record)?;
     file.sync()?;
     Ok(Tail {
         file,

@@ -43,6 +43,7 @@ struct State {
     unsynced_names: Vec<NameChange>,
     boots: u64,
     calls_until_failure: Option<u64>,
+    calls_until_power_off: Option<u64>,
     free_bytes: u64,
 }
 
@@ -106,6 +107,7 @@ impl SimulatedDisk {
             unsynced_names: Vec::new(),
             boots: 0,
             calls_until_failure: None,
+            calls_until_power_off: None,
             free_bytes: u64::MAX,
         };
         Self {
@@ -113,7 +115,8 @@ impl SimulatedDisk {
         }
     }
 
-    /// Cuts the power: a seeded part of what was not synced is lost, files still open are dead.
+    /// The power went and is back: a seeded part of what was not synced is lost, files still open are
+    /// dead.
     pub fn power_loss(&self) {
         self.state().power_loss();
     }
@@ -121,6 +124,17 @@ impl SimulatedDisk {
     /// Lets one call fail, after this many that work; `None` lets all work.
     pub fn fail_after(&self, calls: Option<u64>) {
         self.state().calls_until_failure = calls;
+    }
+
+    /// Turns the power off after this many calls: from then on every call fails until
+    /// [`SimulatedDisk::power_loss`] decides what is left.
+    pub fn power_off_after(&self, calls: u64) {
+        self.state().calls_until_power_off = Some(calls);
+    }
+
+    /// Whether the power is on.
+    pub fn has_power(&self) -> bool {
+        self.state().calls_until_power_off != Some(0)
     }
 
     /// Sets the free space; a write beyond it fails as on a full disk.
@@ -154,6 +168,11 @@ impl State {
 
     /// Counts a call, and fails it if its turn has come.
     fn call(&mut self) -> io::Result<()> {
+        match self.calls_until_power_off {
+            Some(0) => return Err(io::Error::other("the power is off")),
+            Some(calls) => self.calls_until_power_off = Some(calls - 1),
+            None => {}
+        }
         match self.calls_until_failure {
             Some(0) => {
                 self.calls_until_failure = None;
@@ -170,6 +189,7 @@ impl State {
     fn power_loss(&mut self) {
         self.boots += 1;
         self.calls_until_failure = None;
+        self.calls_until_power_off = None;
         let mut names = std::mem::take(&mut self.durable_names);
         for change in std::mem::take(&mut self.unsynced_names) {
             if self.below(2) == 0 {
@@ -412,12 +432,15 @@ impl Contents {
         write_into(&mut self.seen, offset, bytes);
     }
 
-    /// Makes the unsynced changes durable; a cut also ends the doomed writes behind it.
+    /// Makes the unsynced changes durable; a cut ends the doomed writes behind it, and writing the same
+    /// place again those at it.
     fn sync(&mut self) {
         for change in self.unsynced.drain(..) {
             match change {
                 Unsynced::Write { offset, bytes } => {
                     write_into(&mut self.durable, offset, &bytes);
+                    let end = offset + bytes.len();
+                    self.doomed.retain(|doomed| !doomed.is_within(offset, end));
                 }
                 Unsynced::Truncate { length } => {
                     self.durable.resize(length, 0);
@@ -432,6 +455,13 @@ impl Unsynced {
     fn begins_before(&self, length: usize) -> bool {
         match self {
             Self::Write { offset, .. } => *offset < length,
+            Self::Truncate { .. } => false,
+        }
+    }
+
+    fn is_within(&self, start: usize, end: usize) -> bool {
+        match self {
+            Self::Write { offset, bytes } => *offset >= start && offset + bytes.len() <= end,
             Self::Truncate { .. } => false,
         }
     }
