@@ -17,11 +17,9 @@ use crate::ical::{LocalTime, When};
 
 use super::days::{DayRule, Years};
 use super::period::{Block, Place};
+use super::range::DAY;
 use super::rule::{Freq, Rule};
 use super::times::{Gates, Times};
-
-/// The seconds of a day.
-pub(super) const DAY: i64 = 86_400;
 
 /// How much one question may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +213,20 @@ impl Series {
             found.extend(LocalTime::from_seconds(seconds));
         }
         Ok(found)
+    }
+
+    /// Whether the rule itself gives that time; DTSTART alone is no hit.
+    pub(super) fn hits(&self, local: LocalTime, work: &mut Work) -> Result<bool, TooMuch> {
+        let at = local.seconds();
+        if at != self.start {
+            let mut walk = self.walk((at, at + 1), work)?;
+            return Ok(walk.next(work)?.is_some());
+        }
+        let mut years = Years::new(self.days.scale);
+        let mut block = Block::default();
+        self.fill(self.first_place(), &mut years, &mut block);
+        let index = block.lower_bound(self, at);
+        Ok(index < block.len(self) && block.at(self, index) == at)
     }
 
     /// The end of the series.

@@ -3,11 +3,16 @@
 //!
 //! No clock, no IO: the same object and range give the same answer.
 
+mod alarms;
 mod days;
 mod expand;
+mod instances;
 mod period;
+mod range;
 mod rule;
 mod rule_read;
+mod set;
+mod source;
 mod times;
 mod vtimezone;
 mod vtimezone_match;
@@ -19,9 +24,14 @@ mod zone_names;
 mod zone_tests;
 
 #[cfg(test)]
+mod object_tests;
+#[cfg(test)]
 mod tests;
 
+pub use alarms::AlarmTime;
 pub use expand::{Last, Limits, Series, TooMuch};
+pub use instances::{Compiled, Instance, Part, Query, RecurFault, RecurProblem, compile};
+pub use range::{Extent, Range};
 pub use rule::{ByDay, ByMonth, Freq, Rule, Scale, Skip};
 pub use rule_read::{RuleError, RuleProblem};
 pub use zone::{Transition, Zone, Zones};

@@ -2,7 +2,8 @@
 //! window begins in, and the instances in one (RFC 5545 §3.3.10).
 
 use super::days::Years;
-use super::expand::{DAY, Series, TooMuch, Work};
+use super::expand::{Series, TooMuch, Work};
+use super::range::DAY;
 use super::rule::Freq;
 use super::year::{Year, week_of};
 
