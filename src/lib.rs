@@ -2,6 +2,7 @@
 //!
 //! Each module may use those named above it, never those below:
 
+pub mod auth;
 pub mod caldav;
 pub mod cli;
 pub mod conform;

@@ -1,7 +1,7 @@
 //! Addresses to listen on, and the networks of trusted proxies.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -142,15 +142,6 @@ pub fn is_loopback(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback(),
         IpAddr::V6(address) => address.is_loopback(),
-    }
-}
-
-/// Whom to count for a client: an IPv4 address, or an IPv6 network of 64 bits,
-/// because one subscriber has all of it.
-pub fn client_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << 64)).into()),
-        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits())),
     }
 }
 
