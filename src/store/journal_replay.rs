@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
@@ -90,11 +91,14 @@ pub(super) struct Span<'a> {
     pub(super) held: u64,
 }
 
+/// What receives the records; it may stop the replay, and then nothing behind is looked at.
+pub(super) type Sink<'a> = dyn FnMut(&Record) -> Result<ControlFlow<()>, String> + 'a;
+
 /// Hands each record from a sequence on to `sink`.
 pub(super) fn replay(
     disk: &dyn Disk,
     from: Span<'_>,
-    sink: &mut dyn FnMut(&Record) -> Result<(), String>,
+    sink: &mut Sink<'_>,
 ) -> Result<Replayed, ReplayError> {
     let start = from.segments.iter().rposition(|s| s.first <= from.sequence);
     let segments = from.segments.get(start.unwrap_or(0)..).unwrap_or_default();
@@ -103,12 +107,16 @@ pub(super) fn replay(
         expected: from.sequence,
         gaps: Vec::new(),
         sink,
+        stopped: false,
     };
     let mut tail = None;
     for segment in segments {
         let name = segment_name(segment.id);
         state.skip_to(segment.first, &name)?;
         tail = state.segment(disk, *segment, &name)?;
+        if state.stopped {
+            break;
+        }
         if tail.is_none() && Some(segment) == segments.last() && state.held < state.expected {
             let (file, from) = (name, state.expected);
             return Err(ReplayError::Gap {
@@ -129,7 +137,8 @@ struct State<'a> {
     held: u64,
     expected: u64,
     gaps: Vec<(u64, u64)>,
-    sink: &'a mut dyn FnMut(&Record) -> Result<(), String>,
+    sink: &'a mut Sink<'a>,
+    stopped: bool,
 }
 
 impl State<'_> {
@@ -160,6 +169,9 @@ impl State<'_> {
             last_record = offset;
             self.record(&record, name)?;
             offset = end;
+            if self.stopped {
+                break;
+            }
         }
         Ok(Some(TailPlace {
             id: segment.id,
@@ -175,7 +187,8 @@ impl State<'_> {
             return Ok(());
         }
         self.skip_to(record.first, name)?;
-        (self.sink)(record).map_err(ReplayError::Sink)?;
+        let flow = (self.sink)(record).map_err(ReplayError::Sink)?;
+        self.stopped = flow.is_break();
         self.expected = record.next();
         Ok(())
     }

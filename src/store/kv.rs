@@ -47,6 +47,13 @@ pub struct Row {
     pub value: Value,
 }
 
+impl Row {
+    /// The smallest key after this row's: where a scan that stopped here goes on.
+    pub fn after(&self) -> Key {
+        [self.key.as_ref(), b"\0"].concat().into()
+    }
+}
+
 /// Which commits a read sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {

@@ -6,7 +6,7 @@
 //! The engine half: `kv` is the seam and `memory` the engine of tests. `engine` is that of production:
 //! `committer` orders batches, `journal*` make them durable on a `disk` (or a `simulated` one), `sled`
 //! is the `tree` that holds them, `cure` and `recovery` have it back after damage, `retention` and
-//! `checkpoint*` keep what that needs.
+//! `checkpoint*` keep what that needs, and `restore` makes a new store of it.
 
 pub mod checkpoint;
 mod checkpoint_files;
@@ -21,6 +21,7 @@ mod journal_replay;
 pub mod kv;
 pub mod memory;
 mod recovery;
+pub mod restore;
 mod retention;
 pub mod simulated;
 mod sled;

@@ -8,10 +8,11 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::checkpoint::{Piece, read_checkpoint};
+use super::checkpoint::{CheckpointError, Piece, read_checkpoint};
 use super::checkpoint_files::{self, Checkpoint};
 use super::disk::{Disk, Reader, read_exact_at};
 use super::journal::{Journal, Tail};
@@ -268,7 +269,8 @@ impl Recovery<'_> {
             held,
         };
         let replayed = replay(&**self.disk, from, &mut |record| {
-            catching.record(record).map_err(|error| error.0)
+            catching.record(record).map_err(|error| error.0)?;
+            Ok(ControlFlow::Continue(()))
         })?;
         catching.flush()?;
         let held = tree.applied()?;
@@ -408,20 +410,20 @@ fn cut(disk: &dyn Disk, place: TailPlace) -> io::Result<Tail> {
 }
 
 /// Fills an empty tree from a checkpoint; answers the sequence and the time it restores to.
-pub(super) fn load(input: impl io::Read, tree: &dyn Tree) -> Result<(u64, UnixMillis), String> {
-    let summary = read_checkpoint(input, &mut |piece| {
-        let applied = match piece {
-            Piece::Rows(rows) => tree.apply(&rows.iter().collect::<Vec<_>>(), 0),
-            Piece::Record(record) => {
-                let mut catching = Catching::new(tree, 0);
-                catching.record(&record).and_then(|()| catching.flush())
-            }
-        };
-        applied.map_err(|error| error.0)
-    });
-    let summary = summary.map_err(|error| error.to_string())?;
-    let end = tree.apply(&[], summary.end);
-    end.map_err(|error| error.0)?;
+pub(super) fn load(
+    input: impl io::Read,
+    tree: &dyn Tree,
+) -> Result<(u64, UnixMillis), CheckpointError> {
+    let mut catching = Catching::new(tree, 0);
+    let sink = |error: TreeError| error.0;
+    let summary = read_checkpoint(input, &mut |piece| match piece {
+        Piece::Rows(rows) => tree
+            .apply(&rows.iter().collect::<Vec<_>>(), 0)
+            .map_err(sink),
+        Piece::Record(record) => catching.record(&record).map_err(sink),
+    })?;
+    let applied = catching.flush().and_then(|()| tree.apply(&[], summary.end));
+    applied.map_err(|error| CheckpointError::Sink(error.0))?;
     Ok((summary.end, summary.at))
 }
 

@@ -2,6 +2,7 @@
 //! journal is kept.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering as Memory;
 
@@ -11,7 +12,7 @@ use super::disk::{Disk, Reader, Writer};
 use super::engine::{Engine, Shared};
 use super::journal_files::{Mark, Segment, segment_name};
 use super::journal_replay::{Span, replay};
-use super::kv::{Key, Scan, UnixMillis, View};
+use super::kv::{Key, Row, Scan, UnixMillis, View};
 use super::recovery::Recovered;
 
 /// The rows read at once for a dump.
@@ -156,10 +157,8 @@ impl Shared {
             scan.start = from;
             let rows = self.committer.scan(View::Durable, &scan);
             let rows = rows.map_err(io::Error::other)?;
-            if let Some(last) = rows.last()
-                && rows.len() == PAGE_ROWS
-            {
-                start = Some([last.key.as_ref(), b"\0"].concat().into());
+            if rows.len() == PAGE_ROWS {
+                start = rows.last().map(Row::after);
             }
             for row in rows {
                 writer.row(row)?;
@@ -187,10 +186,12 @@ impl Shared {
         let mut next = from.sequence;
         replay(&*self.disk, from, &mut |record| {
             if record.first > to {
-                return Ok(());
+                return Ok(ControlFlow::Break(()));
             }
             next = record.next();
-            writer.record(record).map_err(|error| error.to_string())
+            let written = writer.record(record);
+            written.map_err(|error| error.to_string())?;
+            Ok(ControlFlow::Continue(()))
         })
         .map_err(|error| io::Error::other(error.to_string()))?;
         if next <= to {
