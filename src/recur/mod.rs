@@ -16,6 +16,7 @@ mod source;
 mod times;
 mod vtimezone;
 mod vtimezone_match;
+mod vtimezone_write;
 mod year;
 mod zone;
 mod zone_data;
@@ -34,5 +35,6 @@ pub use instances::{Compiled, Instance, Part, Query, RecurFault, RecurProblem, c
 pub use range::{Extent, Range};
 pub use rule::{ByDay, ByMonth, Freq, Rule, Scale, Skip};
 pub use rule_read::{RuleError, RuleProblem};
+pub use vtimezone_write::{add_timezones, strip_timezones, vtimezone};
 pub use zone::{Transition, Zone, Zones};
 pub use zone_data::{install_tzdata, tzdata_version, zone_names};

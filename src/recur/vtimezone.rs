@@ -84,6 +84,13 @@ impl Table {
             .map(|it| (it.at, it.offset))
     }
 
+    /// The last change at an instant or before it.
+    pub(super) fn last(&self, instant: Timestamp) -> Option<i64> {
+        let after = self.changes.partition_point(|it| it.at <= instant.0);
+        let last = self.changes.get(after.checked_sub(1)?)?;
+        Some(last.at)
+    }
+
     /// Roughly how many bytes it takes.
     pub(super) fn size(&self) -> usize {
         self.changes.len() * size_of::<Change>() + size_of::<Table>()

@@ -182,6 +182,32 @@ impl Zone {
         }
     }
 
+    /// The last change of the offset at an instant or before it.
+    #[must_use]
+    pub fn last_transition(&self, instant: Timestamp) -> Option<Transition> {
+        let (at, name, daylight) = match &self.rules {
+            Rules::Utc => return None,
+            Rules::Written(table) => (table.last(instant)?, String::new(), false),
+            Rules::Named(zone) => {
+                let offset = |at: i64| self.offset(Timestamp(at));
+                let mut before = zone.preceding(moment(instant.add_seconds(1)));
+                let found = before.find(|it| {
+                    let at = it.timestamp().as_second();
+                    offset(at) != offset(at - 1)
+                })?;
+                let name = found.abbreviation().to_owned();
+                (found.timestamp().as_second(), name, found.dst().is_dst())
+            }
+        };
+        Some(Transition {
+            at: Timestamp(at),
+            before: self.offset(Timestamp(at - 1)),
+            after: self.offset(Timestamp(at)),
+            name,
+            daylight,
+        })
+    }
+
     /// The abbreviation in use at an instant, and whether it is daylight saving time.
     #[must_use]
     pub fn observance(&self, instant: Timestamp) -> (String, bool) {
@@ -297,7 +323,7 @@ const AHEAD: i32 = 10;
 const MOST_YEARS: i32 = 60;
 
 /// The TZIDs of a component and those inside it, with the years in which they are used.
-fn collect(component: &Component, uses: &mut Vec<(Arc<str>, Years)>) {
+pub(super) fn collect(component: &Component, uses: &mut Vec<(Arc<str>, Years)>) {
     let ahead = if component.property("RRULE").is_some() {
         AHEAD
     } else {
