@@ -4,3 +4,4 @@
 
 pub mod collation;
 pub mod names;
+pub mod stream;
