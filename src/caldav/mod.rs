@@ -4,6 +4,8 @@
 //! (`matching`, `expand`, `stream`).
 
 pub mod collation;
+pub mod data;
+pub mod expand;
 pub mod filter;
 pub mod matching;
 pub mod names;

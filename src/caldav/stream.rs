@@ -30,32 +30,58 @@ pub fn empty_calendar() -> Component {
         .with(Property::new("PRODID", PRODID))
 }
 
-/// The text of one VCALENDAR with the properties of `head` and the components of all calendars, each
-/// time zone once and in front.
-pub fn merge(head: &Component, calendars: impl IntoIterator<Item = Component>) -> Vec<u8> {
-    let mut zones: BTreeMap<String, Component> = BTreeMap::new();
-    let mut body = Vec::new();
-    for calendar in calendars {
+/// Objects being merged into one VCALENDAR, each time zone once and in front.
+#[derive(Debug)]
+pub struct Merge {
+    head: Component,
+    zones: BTreeMap<String, Component>,
+    body: Vec<u8>,
+}
+
+impl Merge {
+    /// A stream whose VCALENDAR has the properties of `head`.
+    pub fn new(head: Component) -> Merge {
+        Merge {
+            head,
+            zones: BTreeMap::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Adds the components of an object.
+    pub fn add(&mut self, calendar: &Component) {
         for component in calendar.all_components() {
             if component.is("VTIMEZONE") {
-                zones
+                self.zones
                     .entry(tzid(component))
                     .or_insert_with(|| component.clone());
             } else {
-                print_to(&mut body, component);
+                print_to(&mut self.body, component);
             }
         }
     }
-    let whole = zones
-        .into_values()
-        .fold(head.clone(), Component::with_component);
-    let mut text = Vec::with_capacity(body.len() + 1024);
-    print_to(&mut text, &whole);
-    let end = text.len().saturating_sub(END.len());
-    text.truncate(end);
-    text.extend_from_slice(&body);
-    text.extend_from_slice(END);
-    text
+
+    /// The text of the stream.
+    pub fn finish(self) -> Vec<u8> {
+        let zones = self.zones.into_values();
+        let whole = zones.fold(self.head, Component::with_component);
+        let mut text = Vec::with_capacity(self.body.len() + 1024);
+        print_to(&mut text, &whole);
+        let end = text.len().saturating_sub(END.len());
+        text.truncate(end);
+        text.extend_from_slice(&self.body);
+        text.extend_from_slice(END);
+        text
+    }
+}
+
+/// The text of one VCALENDAR with the properties of `head` and the components of all calendars.
+pub fn merge(head: Component, calendars: impl IntoIterator<Item = Component>) -> Vec<u8> {
+    let mut merge = Merge::new(head);
+    for calendar in calendars {
+        merge.add(&calendar);
+    }
+    merge.finish()
 }
 
 /// How every printed calendar ends.
@@ -223,7 +249,7 @@ mod tests {
     fn a_merged_stream_has_each_zone_once_and_in_front() {
         let parts = split(&read(STREAM.as_bytes()));
         let twice = parts.iter().chain(&parts).map(|p| p.calendar.clone());
-        let merged = read(&merge(&empty_calendar(), twice));
+        let merged = read(&merge(empty_calendar(), twice));
         let names: Vec<&str> = merged[0].all_components().map(Component::name).collect();
         assert_eq!(names[..2], ["VTIMEZONE", "VTIMEZONE"]);
         assert_eq!(names.len(), 8);
@@ -232,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_empty_calendar_is_a_calendar() {
-        let merged = merge(&empty_calendar(), []);
+        let merged = merge(empty_calendar(), []);
         assert_eq!(merged, print(&empty_calendar()));
     }
 
