@@ -1,0 +1,370 @@
+//! The index of a collection in memory: its headers by name, and its change log.
+//!
+//! Rows lie in chunks of 1,024 behind `Arc`s, in the order in which they came; two sorted lists of
+//! their numbers give the order of names and that of changes. A commit copies the chunks it touches
+//! and shares the rest, so a reader who holds an `Arc` has a consistent view at one revision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::chunked::{CHUNK, Chunked, Place};
+use super::codec::Malformed;
+use super::collection::{State, Viewer};
+use super::header::{Header, Origin, Record, name_of};
+use super::sync::{BadToken, Changes, Entry, Since};
+use super::{Id, Position};
+
+/// The members of a collection at one revision, live ones and tombstones.
+#[derive(Clone, Debug)]
+pub struct Members {
+    pub(super) origin: Origin,
+    pub(super) rows: Vec<Arc<Rows>>,
+    names: Chunked<u32>,
+    log: Chunked<Logged>,
+    free: Arc<Vec<u32>>,
+    next: u32,
+    pub(super) state: State,
+    pub(super) floor: Position,
+}
+
+/// An entry of the change log: where the row with this number last changed.
+#[derive(Clone, Copy, Debug)]
+struct Logged {
+    at: Position,
+    slot: u32,
+}
+
+/// Up to 1,024 rows in one piece of memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rows {
+    bytes: Bytes,
+    ends: Vec<u32>,
+}
+
+impl Rows {
+    fn get(&self, item: usize) -> Bytes {
+        let end_of = |item: usize| self.ends.get(item).map_or(0, |end| *end as usize);
+        let start = item.checked_sub(1).map_or(0, end_of);
+        self.bytes.slice(start..end_of(item).max(start))
+    }
+
+    fn slice(&self, item: usize) -> &[u8] {
+        let end_of = |item: usize| self.ends.get(item).map_or(0, |end| *end as usize);
+        let start = item.checked_sub(1).map_or(0, end_of);
+        self.bytes.get(start..end_of(item)).unwrap_or_default()
+    }
+
+    fn collect<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for row in rows {
+            bytes.extend_from_slice(row);
+            ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
+        bytes.shrink_to_fit();
+        ends.shrink_to_fit();
+        let bytes = bytes.into();
+        Self { bytes, ends }
+    }
+
+    /// The same rows with some replaced or added.
+    fn edited(&self, edits: &BTreeMap<usize, Bytes>) -> Self {
+        let added = edits.keys().next_back().map_or(0, |last| last + 1);
+        let rows = (0..self.ends.len().max(added)).map(|item| match edits.get(&item) {
+            Some(row) => row.as_ref(),
+            None => self.slice(item),
+        });
+        Self::collect(rows)
+    }
+}
+
+impl Members {
+    /// The members whose in-memory rows these are, in the order of their names.
+    pub(super) fn collect(origin: Origin, rows: &[Bytes], state: State) -> Result<Self, Malformed> {
+        let slots: Vec<u32> = (0..).take(rows.len()).collect();
+        let mut log = Vec::with_capacity(rows.len());
+        for (row, slot) in rows.iter().zip(&slots) {
+            let at = Record::read(row.clone(), &origin)?.position();
+            log.push(Logged { at, slot: *slot });
+        }
+        log.sort_unstable_by_key(|entry| entry.at);
+        let chunks = rows.chunks(CHUNK);
+        Ok(Self {
+            origin,
+            rows: chunks
+                .map(|rows| Arc::new(Rows::collect(rows.iter().map(AsRef::as_ref))))
+                .collect(),
+            names: Chunked::from_sorted(&slots),
+            log: Chunked::from_sorted(&log),
+            free: Arc::default(),
+            next: u32::try_from(rows.len()).unwrap_or(u32::MAX),
+            state,
+            floor: Position::START,
+        })
+    }
+
+    /// The number of objects.
+    pub fn len(&self) -> u64 {
+        self.state.count
+    }
+
+    /// Whether there is no object.
+    pub fn is_empty(&self) -> bool {
+        self.state.count == 0
+    }
+
+    /// The collection's identifier.
+    pub fn collection(&self) -> Id {
+        self.origin.collection
+    }
+
+    /// The headers of all objects, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = Header> + '_ {
+        self.names
+            .iter()
+            .filter_map(|slot| self.record(slot)?.live())
+    }
+
+    /// The header of the object of this name.
+    pub fn header(&self, name: &str) -> Option<Header> {
+        self.record_of(name)?.live()
+    }
+
+    /// The sync token of this state; RFC 6578 §4.
+    pub fn token(&self, viewer: Viewer) -> String {
+        Since::upto(self.last()).token(&self.origin, viewer)
+    }
+
+    /// The CTag of this state.
+    pub fn ctag(&self) -> String {
+        self.token(Viewer::Owner)
+    }
+
+    /// The newest change in this state.
+    pub(super) fn last(&self) -> Position {
+        self.state.changed
+    }
+
+    /// What changed since `token` was made, oldest change first, each name once; without a token
+    /// all objects. At most `limit` entries, and a token that continues behind them; RFC 6578 §3.6.
+    pub fn changes(&self, token: Option<&str>, limit: Option<usize>) -> Result<Changes, BadToken> {
+        let since = match token {
+            None => Since::initial(self.last()),
+            Some(token) => Since::read(token, &self.origin, self.last())?,
+        };
+        if since.known < self.floor {
+            return Err(BadToken::Old);
+        }
+        let limit = limit.unwrap_or(usize::MAX).max(1);
+        let mut entries = Vec::new();
+        let mut walked = since.walked;
+        for logged in self.log.iter_from(self.after(since.walked)) {
+            let Some((name, record)) = self.named(logged.slot) else {
+                continue;
+            };
+            if matches!(record, Record::Tombstone(at) if at <= since.known) {
+                continue;
+            }
+            if entries.len() == limit {
+                let token = since.walked(walked).token(&self.origin, Viewer::Owner);
+                return Ok(Changes {
+                    entries,
+                    token,
+                    truncated: true,
+                });
+            }
+            let header = record.live();
+            entries.push(Entry { name, header });
+            walked = logged.at;
+        }
+        Ok(Changes {
+            entries,
+            token: self.token(Viewer::Owner),
+            truncated: false,
+        })
+    }
+
+    /// What changed behind a position: the place, and the header unless it was removed.
+    pub(super) fn since(
+        &self,
+        position: Position,
+    ) -> impl Iterator<Item = (Position, String, Option<Header>)> + '_ {
+        let entries = self.log.iter_from(self.after(position));
+        entries.filter_map(|logged| {
+            let (name, record) = self.named(logged.slot)?;
+            Some((logged.at, name, record.live()))
+        })
+    }
+
+    /// The same members with these in-memory rows changed or added.
+    pub(super) fn with(&self, rows: &[Bytes], state: State) -> Result<Self, Malformed> {
+        let mut next = self.clone();
+        next.state = state;
+        let mut edits: BTreeMap<usize, BTreeMap<usize, Bytes>> = BTreeMap::new();
+        for row in rows {
+            let record = Record::read(row.clone(), &self.origin)?;
+            let found = next.place(name_of(row), &edits);
+            let slot = match found {
+                Ok(place) => {
+                    let Some(slot) = next.names.get(place) else {
+                        continue;
+                    };
+                    let old = Record::read(next.row(slot, &edits), &self.origin)?;
+                    if old.position() > record.position() {
+                        continue;
+                    }
+                    next.forget(old.position());
+                    slot
+                }
+                Err(place) => {
+                    let slot = next.take_slot();
+                    next.names.insert(place, slot);
+                    slot
+                }
+            };
+            next.remember(record.position(), slot);
+            let (chunk, item) = split(slot);
+            edits.entry(chunk).or_default().insert(item, row.clone());
+        }
+        next.edit(&edits);
+        Ok(next)
+    }
+
+    /// The same members without these tombstones, of which no token is answered any more.
+    pub(super) fn pruned(&self, names: &[String], floor: Position) -> Self {
+        let mut next = self.clone();
+        next.floor = next.floor.max(floor);
+        let mut edits: BTreeMap<usize, BTreeMap<usize, Bytes>> = BTreeMap::new();
+        for name in names {
+            let Ok(place) = next.place(name, &edits) else {
+                continue;
+            };
+            let Some((slot, Record::Tombstone(at))) = next
+                .names
+                .get(place)
+                .and_then(|slot| Some((slot, next.record(slot)?)))
+            else {
+                continue;
+            };
+            if at > floor {
+                continue;
+            }
+            next.forget(at);
+            next.names.remove(place);
+            Arc::make_mut(&mut next.free).push(slot);
+            let (chunk, item) = split(slot);
+            edits.entry(chunk).or_default().insert(item, Bytes::new());
+        }
+        next.edit(&edits);
+        next
+    }
+
+    /// What it takes of the memory for indexes.
+    pub(super) fn size_bytes(&self) -> usize {
+        let rows = self.rows.iter();
+        let rows = rows.map(|rows| rows.bytes.len() + rows.ends.capacity() * 4 + 96);
+        let lists = self.names.size_bytes() + self.log.size_bytes() + self.free.capacity() * 4;
+        rows.sum::<usize>() + lists + 256
+    }
+
+    /// The record of this name, also a tombstone.
+    pub(super) fn record_of(&self, name: &str) -> Option<Record> {
+        let place = self.place(name, &BTreeMap::new()).ok()?;
+        self.record(self.names.get(place)?)
+    }
+
+    /// Every name with its record, tombstones too.
+    pub(super) fn records(&self) -> impl Iterator<Item = (String, Record)> + '_ {
+        self.names.iter().filter_map(|slot| self.named(slot))
+    }
+
+    fn record(&self, slot: u32) -> Option<Record> {
+        let (chunk, item) = split(slot);
+        Record::read(self.rows.get(chunk)?.get(item), &self.origin).ok()
+    }
+
+    fn named(&self, slot: u32) -> Option<(String, Record)> {
+        let (chunk, item) = split(slot);
+        let row = self.rows.get(chunk)?.get(item);
+        let name = name_of(&row).to_owned();
+        Some((name, Record::read(row, &self.origin).ok()?))
+    }
+
+    fn row(&self, slot: u32, edits: &BTreeMap<usize, BTreeMap<usize, Bytes>>) -> Bytes {
+        let (chunk, item) = split(slot);
+        let edited = edits.get(&chunk).and_then(|chunk| chunk.get(&item));
+        match (edited, self.rows.get(chunk)) {
+            (Some(row), _) => row.clone(),
+            (None, Some(rows)) => rows.get(item),
+            (None, None) => Bytes::new(),
+        }
+    }
+
+    fn place(
+        &self,
+        name: &str,
+        edits: &BTreeMap<usize, BTreeMap<usize, Bytes>>,
+    ) -> Result<Place, Place> {
+        self.names.find(|slot| {
+            let (chunk, item) = split(*slot);
+            let edited = edits.get(&chunk).and_then(|chunk| chunk.get(&item));
+            let row = match (edited, self.rows.get(chunk)) {
+                (Some(row), _) => row.as_ref(),
+                (None, Some(rows)) => rows.slice(item),
+                (None, None) => &[],
+            };
+            name_of(row).cmp(name)
+        })
+    }
+
+    /// The place of the first entry of the log behind a position.
+    fn after(&self, position: Position) -> Place {
+        let order = |entry: &Logged| match entry.at.cmp(&position) {
+            std::cmp::Ordering::Equal => std::cmp::Ordering::Less,
+            other => other,
+        };
+        match self.log.find(order) {
+            Ok(place) | Err(place) => place,
+        }
+    }
+
+    fn forget(&mut self, at: Position) {
+        if let Ok(place) = self.log.find(|entry| entry.at.cmp(&at)) {
+            self.log.remove(place);
+        }
+    }
+
+    fn remember(&mut self, at: Position, slot: u32) {
+        if let Err(place) = self.log.find(|entry| entry.at.cmp(&at)) {
+            self.log.insert(place, Logged { at, slot });
+        }
+    }
+
+    fn take_slot(&mut self) -> u32 {
+        if !self.free.is_empty()
+            && let Some(slot) = Arc::make_mut(&mut self.free).pop()
+        {
+            return slot;
+        }
+        let slot = self.next;
+        self.next = self.next.saturating_add(1);
+        slot
+    }
+
+    fn edit(&mut self, edits: &BTreeMap<usize, BTreeMap<usize, Bytes>>) {
+        for (chunk, edits) in edits {
+            match self.rows.get_mut(*chunk) {
+                Some(rows) => *rows = Arc::new(rows.edited(edits)),
+                None => self.rows.push(Arc::new(Rows::default().edited(edits))),
+            }
+        }
+    }
+}
+
+/// The chunk of a row and its place there.
+fn split(slot: u32) -> (usize, usize) {
+    let slot = slot as usize;
+    (slot / CHUNK, slot % CHUNK)
+}
