@@ -1,0 +1,641 @@
+//! Making, changing and removing principals: users, groups, rooms and
+//! resources, their addresses, passwords and homes.
+//!
+//! An account is made whole: principal, credentials, home and the collections
+//! every client expects are one commit.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::password::HashError;
+use crate::ical::Timestamp;
+use crate::store::{
+    self, Actor, AppPassword, Change, Component, Components, Credentials, Directory, Id, Kind,
+    NewCollection, Principal, PrincipalKind, Properties, Settings, Store,
+};
+
+/// How often a commit is tried again when somebody else was faster.
+const ATTEMPTS: usize = 8;
+
+/// The longest name of a principal.
+const MAX_NAME_CHARS: usize = 64;
+
+/// The longest display name or label.
+const MAX_TEXT_CHARS: usize = 255;
+
+/// App passwords of one user.
+const MAX_APP_PASSWORDS: usize = 100;
+
+/// Why an account was not made or changed.
+#[derive(Debug)]
+pub enum Error {
+    /// There is no principal of this name and kind.
+    Unknown(String),
+    /// The name, address or text cannot be one; the sentence says why.
+    Bad(String),
+    /// The name or address belongs to somebody else, or the change cannot be.
+    Refused(String),
+    /// A password could not be hashed.
+    Hash(HashError),
+    /// The store failed.
+    Store(store::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unknown(name) => write!(f, "there is no {name}"),
+            Error::Bad(sentence) | Error::Refused(sentence) => f.write_str(sentence),
+            Error::Hash(error) => error.fmt(f),
+            Error::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        match error {
+            store::Error::Refused(store::Refusal::NameTaken(name)) => {
+                Error::Refused(format!("the name \"{name}\" is taken"))
+            }
+            store::Error::Refused(store::Refusal::AddressTaken(address)) => {
+                Error::Refused(format!("the address {address} belongs to somebody else"))
+            }
+            error => Error::Store(error),
+        }
+    }
+}
+
+/// Who makes a change and when: what the history of the directory shows.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// The principal or program.
+    pub actor: Actor,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A principal to be made.
+#[derive(Clone, Debug)]
+pub struct NewPrincipal {
+    /// What it is.
+    pub kind: PrincipalKind,
+    /// Its name: the last segment of its URL, and what users log in with.
+    pub name: String,
+    /// The name people read; the name if it is empty.
+    pub display_name: String,
+    /// Calendar user addresses, the preferred one first; a mail address stands
+    /// for its `mailto:` URI.
+    pub addresses: Vec<String>,
+    /// Whether it may do everything.
+    pub admin: bool,
+    /// The password as a PHC string.
+    pub password: Option<String>,
+}
+
+impl NewPrincipal {
+    /// A principal with nothing but a name.
+    pub fn named(kind: PrincipalKind, name: &str) -> NewPrincipal {
+        NewPrincipal {
+            kind,
+            name: name.to_owned(),
+            display_name: String::new(),
+            addresses: Vec::new(),
+            admin: false,
+            password: None,
+        }
+    }
+}
+
+/// What is to be different about a principal; `None` leaves things as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// The name people read.
+    pub display_name: Option<String>,
+    /// All calendar user addresses, the preferred one first.
+    pub addresses: Option<Vec<String>>,
+    /// The language, as RFC 5646 writes it; empty for none.
+    pub locale: Option<String>,
+    /// The time zone, as IANA names it; empty for none.
+    pub timezone: Option<String>,
+    /// Whether it may do everything.
+    pub admin: Option<bool>,
+    /// Whether it may not log in.
+    pub disabled: Option<bool>,
+}
+
+/// Makes a principal and, for all but groups, its home with `calendar/`,
+/// `tasks/` (users), `inbox/`, `outbox/` and `notification/`, in one commit.
+pub async fn add(store: &Store, new: &NewPrincipal, by: &By) -> Result<Id, Error> {
+    check_name(&new.name)?;
+    check_text(&new.display_name)?;
+    let addresses = addresses(&new.addresses)?;
+    let id = Id::random()?;
+    let display_name = if new.display_name.is_empty() {
+        &new.name
+    } else {
+        &new.display_name
+    };
+    let principal = Principal {
+        id,
+        kind: new.kind,
+        name: new.name.clone(),
+        display_name: display_name.clone(),
+        addresses,
+        locale: None,
+        timezone: None,
+        admin: new.admin,
+        disabled: false,
+        properties: Properties::new(),
+        created: by.now,
+        revision: 0,
+    };
+    let homes = if new.kind == PrincipalKind::Group {
+        vec![Id::DIRECTORY]
+    } else {
+        vec![Id::DIRECTORY, id]
+    };
+    commit(store, by, "add account", &homes, |staging| {
+        if let Some(other) = staging.directory.by_name(&new.name) {
+            return Err(Error::Refused(format!(
+                "there is a {} of that name",
+                kind_name(other.kind)
+            )));
+        }
+        let change = staging.change.directory(staging.directory);
+        change.add(principal.clone());
+        if new.password.is_some() {
+            change.set_credentials(
+                id,
+                Credentials {
+                    password: new.password.clone(),
+                    app_passwords: Vec::new(),
+                },
+            );
+        }
+        if new.kind == PrincipalKind::Group {
+            return Ok(());
+        }
+        make_home(staging, id, new.kind)
+    })
+    .await?;
+    Ok(id)
+}
+
+fn make_home(staging: &mut Staging<'_>, id: Id, kind: PrincipalKind) -> Result<(), Error> {
+    let home = staging
+        .turn
+        .home(id)
+        .ok_or(store::Error::Refused(store::Refusal::NotInTurn))?;
+    let change = staging.change.home(home);
+    change.create();
+    for new in collections(kind)? {
+        change.create_collection(new);
+    }
+    Ok(())
+}
+
+/// What stands in a new home.
+fn collections(kind: PrincipalKind) -> Result<Vec<NewCollection>, Error> {
+    let calendar = |name: &str, title: &str, components: Components| {
+        Ok::<_, Error>(NewCollection {
+            id: Id::random()?,
+            name: Some(name.to_owned()),
+            kind: Kind::Calendar,
+            settings: Settings {
+                components,
+                properties: display_name(title),
+                ..Settings::default()
+            },
+        })
+    };
+    let special = |name: &str, kind: Kind| {
+        Ok::<_, Error>(NewCollection {
+            id: Id::random()?,
+            name: Some(name.to_owned()),
+            kind,
+            settings: Settings::default(),
+        })
+    };
+    let mut all = vec![calendar(
+        "calendar",
+        "Calendar",
+        Components::of(&[Component::Event]),
+    )?];
+    if kind == PrincipalKind::User {
+        all.push(calendar(
+            "tasks",
+            "Tasks",
+            Components::of(&[Component::Todo]),
+        )?);
+    }
+    all.push(special("inbox", Kind::Inbox)?);
+    all.push(special("outbox", Kind::Outbox)?);
+    all.push(special("notification", Kind::Notifications)?);
+    Ok(all)
+}
+
+/// DAV:displayname as the store keeps it: Clark name and element.
+pub fn display_name(text: &str) -> Properties {
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    let element = format!("<D:displayname xmlns:D=\"DAV:\">{escaped}</D:displayname>");
+    Properties::from([("{DAV:}displayname".to_owned(), element)])
+}
+
+/// Changes what an [`Edit`] names.
+pub async fn edit(
+    store: &Store,
+    kinds: &[PrincipalKind],
+    name: &str,
+    edit: &Edit,
+    by: &By,
+) -> Result<(), Error> {
+    for text in [&edit.display_name, &edit.locale, &edit.timezone]
+        .into_iter()
+        .flatten()
+    {
+        check_text(text)?;
+    }
+    let new_addresses = edit.addresses.as_deref().map(addresses).transpose()?;
+    commit(store, by, "set account", &[Id::DIRECTORY], |staging| {
+        let mut principal = Principal::clone(find(staging.directory, kinds, name)?);
+        if let Some(text) = &edit.display_name {
+            principal.display_name.clone_from(text);
+        }
+        if let Some(addresses) = &new_addresses {
+            principal.addresses.clone_from(addresses);
+        }
+        let optional = |text: &String| (!text.is_empty()).then(|| text.clone());
+        if let Some(locale) = &edit.locale {
+            principal.locale = optional(locale);
+        }
+        if let Some(timezone) = &edit.timezone {
+            principal.timezone = optional(timezone);
+        }
+        principal.admin = edit.admin.unwrap_or(principal.admin);
+        principal.disabled = edit.disabled.unwrap_or(principal.disabled);
+        staging
+            .change
+            .directory(staging.directory)
+            .update(principal);
+        Ok(())
+    })
+    .await
+}
+
+/// Removes a principal. Its home is out of reach at once.
+pub async fn remove(
+    store: &Store,
+    kinds: &[PrincipalKind],
+    name: &str,
+    by: &By,
+) -> Result<(), Error> {
+    commit(store, by, "remove account", &[Id::DIRECTORY], |staging| {
+        let id = find(staging.directory, kinds, name)?.id;
+        staging.change.directory(staging.directory).remove(id);
+        Ok(())
+    })
+    .await
+}
+
+/// Adds and drops direct members of a group, by their names.
+pub async fn change_members(
+    store: &Store,
+    group: &str,
+    add: &[String],
+    remove: &[String],
+    by: &By,
+) -> Result<(), Error> {
+    commit(store, by, "set members", &[Id::DIRECTORY], |staging| {
+        let directory = staging.directory;
+        let group = find(directory, &[PrincipalKind::Group], group)?.id;
+        let mut members = directory.members_of(group).to_vec();
+        for name in remove {
+            let id = find(directory, ALL_KINDS, name)?.id;
+            members.retain(|member| *member != id);
+        }
+        for name in add {
+            let id = find(directory, ALL_KINDS, name)?.id;
+            if id == group || directory.is_member(group, id) {
+                return Err(Error::Refused(format!(
+                    "the group is in \"{name}\" already, so it cannot hold it"
+                )));
+            }
+            if !members.contains(&id) {
+                members.push(id);
+            }
+        }
+        staging
+            .change
+            .directory(directory)
+            .set_members(group, members);
+        Ok(())
+    })
+    .await
+}
+
+/// Sets a user's password, given as a PHC string; app passwords stay.
+pub async fn set_password(store: &Store, name: &str, phc: &str, by: &By) -> Result<(), Error> {
+    credentials(store, name, "set password", by, |credentials| {
+        credentials.password = Some(phc.to_owned());
+        Ok(())
+    })
+    .await
+}
+
+/// Adds an app password, given as its hash, under a label of its own.
+pub async fn add_app_password(
+    store: &Store,
+    name: &str,
+    label: &str,
+    hash: &str,
+    by: &By,
+) -> Result<(), Error> {
+    check_text(label)?;
+    if label.is_empty() {
+        return Err(Error::Bad(
+            "an app password needs a label, such as the name of the device".to_owned(),
+        ));
+    }
+    let id = Id::random()?;
+    credentials(store, name, "add app password", by, |credentials| {
+        if credentials
+            .app_passwords
+            .iter()
+            .any(|app| app.label == label)
+        {
+            return Err(Error::Refused(format!(
+                "there is an app password \"{label}\"; remove it first"
+            )));
+        }
+        if credentials.app_passwords.len() >= MAX_APP_PASSWORDS {
+            return Err(Error::Refused(format!(
+                "there are {MAX_APP_PASSWORDS} app passwords; remove some first"
+            )));
+        }
+        credentials.app_passwords.push(AppPassword {
+            id,
+            label: label.to_owned(),
+            hash: hash.to_owned(),
+            created: by.now,
+            last_used: None,
+        });
+        Ok(())
+    })
+    .await
+}
+
+/// Removes the app password of this label.
+pub async fn remove_app_password(
+    store: &Store,
+    name: &str,
+    label: &str,
+    by: &By,
+) -> Result<(), Error> {
+    credentials(store, name, "remove app password", by, |credentials| {
+        let before = credentials.app_passwords.len();
+        credentials.app_passwords.retain(|app| app.label != label);
+        if credentials.app_passwords.len() == before {
+            return Err(Error::Unknown(format!(
+                "app password \"{label}\" of {name}"
+            )));
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn credentials(
+    store: &Store,
+    name: &str,
+    what: &str,
+    by: &By,
+    edit: impl Fn(&mut Credentials) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        let turn = store.turn(&[Id::DIRECTORY]).await?;
+        let directory = turn
+            .directory()
+            .ok_or(store::Error::Refused(store::Refusal::NotInTurn))?
+            .clone();
+        let id = find(&directory, &[PrincipalKind::User], name)?.id;
+        let mut credentials = store.credentials(id).await?;
+        edit(&mut credentials)?;
+        let mut change = Change::new(by.now, by.actor.clone(), what);
+        change
+            .directory(&directory)
+            .set_credentials(id, credentials);
+        match store.commit(change, turn).await {
+            Err(store::Error::Conflict) => {}
+            result => return result.map(|_| ()).map_err(Error::from),
+        }
+    }
+    Err(Error::Store(store::Error::Conflict))
+}
+
+/// What a change is staged on.
+struct Staging<'a> {
+    change: &'a mut Change,
+    directory: &'a Arc<Directory>,
+    turn: &'a store::Turn,
+}
+
+/// Stages and commits, again when somebody else was faster.
+async fn commit(
+    store: &Store,
+    by: &By,
+    what: &str,
+    homes: &[Id],
+    stage: impl Fn(&mut Staging<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        let turn = store.turn(homes).await?;
+        let directory = turn
+            .directory()
+            .ok_or(store::Error::Refused(store::Refusal::NotInTurn))?
+            .clone();
+        let mut change = Change::new(by.now, by.actor.clone(), what);
+        stage(&mut Staging {
+            change: &mut change,
+            directory: &directory,
+            turn: &turn,
+        })?;
+        match store.commit(change, turn).await {
+            Err(store::Error::Conflict) => {}
+            result => return result.map(|_| ()).map_err(Error::from),
+        }
+    }
+    Err(Error::Store(store::Error::Conflict))
+}
+
+/// Every kind of principal.
+pub const ALL_KINDS: &[PrincipalKind] = &[
+    PrincipalKind::User,
+    PrincipalKind::Group,
+    PrincipalKind::Room,
+    PrincipalKind::Resource,
+];
+
+/// The kind of a principal as people say it.
+pub fn kind_name(kind: PrincipalKind) -> &'static str {
+    match kind {
+        PrincipalKind::User => "user",
+        PrincipalKind::Group => "group",
+        PrincipalKind::Room => "room",
+        PrincipalKind::Resource => "resource",
+    }
+}
+
+/// The principal of this name, if it is of one of these kinds.
+pub fn find<'a>(
+    directory: &'a Directory,
+    kinds: &[PrincipalKind],
+    name: &str,
+) -> Result<&'a Arc<Principal>, Error> {
+    directory
+        .by_name(name)
+        .filter(|principal| kinds.contains(&principal.kind))
+        .ok_or_else(|| match kinds {
+            [kind] => Error::Unknown(format!("{} \"{name}\"", kind_name(*kind))),
+            _ => Error::Unknown(format!("principal \"{name}\"")),
+        })
+}
+
+/// A name is a segment of a URL and what people type: letters and digits of any
+/// script, and `.`, `-`, `_`, `+`, `@` between them.
+fn check_name(name: &str) -> Result<(), Error> {
+    let good = |c: char| c.is_alphanumeric() || ".-_+@".contains(c);
+    let edge = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let chars = name.chars();
+    if name.chars().count() <= MAX_NAME_CHARS
+        && name.chars().all(good)
+        && edge(chars.clone().next())
+        && edge(chars.clone().next_back())
+    {
+        return Ok(());
+    }
+    Err(Error::Bad(format!(
+        "\"{}\" is no name: up to {MAX_NAME_CHARS} letters and digits, with . - _ + @ between them",
+        name.escape_debug()
+    )))
+}
+
+fn check_text(text: &str) -> Result<(), Error> {
+    if text.chars().count() > MAX_TEXT_CHARS || text.chars().any(char::is_control) {
+        return Err(Error::Bad(format!(
+            "a text may have {MAX_TEXT_CHARS} characters and no line breaks or control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// Calendar user addresses as URIs: a bare mail address gets its `mailto:`.
+/// RFC 4791 §6.2.1
+fn addresses(given: &[String]) -> Result<Vec<String>, Error> {
+    let mut all: Vec<String> = Vec::new();
+    for text in given {
+        let text = text.trim();
+        let uri = if text.contains(':') {
+            text.to_owned()
+        } else {
+            format!("mailto:{text}")
+        };
+        check_address(&uri)?;
+        if !all.iter().any(|other| other.eq_ignore_ascii_case(&uri)) {
+            all.push(uri);
+        }
+    }
+    Ok(all)
+}
+
+fn check_address(uri: &str) -> Result<(), Error> {
+    let bad = || {
+        Error::Bad(format!(
+            "\"{}\" is no mail address and no URI",
+            uri.escape_debug()
+        ))
+    };
+    let (scheme, rest) = uri.split_once(':').ok_or_else(bad)?;
+    let plain =
+        !uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\",;".contains(c));
+    let named = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let mail = rest.rsplit_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !local.contains('@') && !domain.is_empty()
+    });
+    let fits = mail || !scheme.eq_ignore_ascii_case("mailto");
+    if plain && named && !rest.is_empty() && fits && uri.len() <= 320 {
+        Ok(())
+    } else {
+        Err(bad())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_segments_that_people_can_type() {
+        for good in [
+            "alice",
+            "Alice.B",
+            "a",
+            "josé",
+            "a+b@example.org",
+            "42",
+            "a-_b",
+        ] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(65);
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "-a",
+            "a-",
+            "a:b",
+            "a%b",
+            "a\nb",
+            long.as_str(),
+        ] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_uris() {
+        let given = [
+            "Alice@Example.org",
+            "mailto:alice@example.org",
+            "urn:uuid:1",
+            "tel:+1-2",
+        ]
+        .map(str::to_owned);
+        let read = addresses(&given).unwrap();
+        assert_eq!(read, ["mailto:Alice@Example.org", "urn:uuid:1", "tel:+1-2"]);
+        for bad in [
+            "", "alice", "@b", "a@", "a@b@c", "a b@c", "mailto:x", "<a@b>", "a@b,c@d", "1x:y",
+        ] {
+            assert!(addresses(&[bad.to_owned()]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_display_name_is_escaped() {
+        let properties = display_name("R&D <a>");
+        let element = &properties["{DAV:}displayname"];
+        assert_eq!(
+            element,
+            "<D:displayname xmlns:D=\"DAV:\">R&amp;D &lt;a&gt;</D:displayname>"
+        );
+    }
+}
