@@ -9,6 +9,7 @@ pub mod conform;
 pub mod dav;
 pub mod http;
 pub mod ical;
+pub mod itip;
 pub mod recur;
 pub mod store;
 pub mod xml;

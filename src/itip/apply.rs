@@ -1,0 +1,574 @@
+//! The organizer's messages in an attendee's calendar: REQUEST, ADD, CANCEL (RFC 5546 §3.2.2, §3.2.4-5, RFC 6638 §4.1).
+
+use super::compare::{self, Difference};
+use super::incoming::{Change, Inbox, Incoming, Mark, Reason, Received, ScheduleTag, State};
+use super::meeting::{self, Key, Meeting, is_meeting};
+use super::message::{self, Message, Method, Weight};
+use super::people::{Person, partstat};
+use super::view;
+use crate::ical::{Component, Property};
+use std::collections::BTreeMap;
+
+/// REQUEST: a new meeting, a change, or what others answered.
+pub(super) fn request(received: &Received<'_, '_>) -> Incoming {
+    if let Err(reason) = from_organizer(received) {
+        return Incoming::nothing(received.state, reason);
+    }
+    let invited = received
+        .meeting
+        .components()
+        .any(|(_, c)| own(received, c).is_some());
+    if !invited {
+        return Incoming::nothing(received.state, Reason::NotInvited);
+    }
+    match received.existing {
+        None => first(received),
+        Some(existing) => update(received, existing),
+    }
+}
+
+fn own<'c>(received: &Received<'_, '_>, component: &'c Component) -> Option<&'c Property> {
+    meeting::attendee(component, &Person::Owner, received.who)
+}
+
+/// Whether the sender is the organizer, of the message and of what the recipient has.
+fn from_organizer(received: &Received<'_, '_>) -> Result<(), Reason> {
+    let sender = received.who.person(&received.message.from);
+    let named = received.meeting.organizer().ok_or(Reason::Unreadable)?;
+    let sent_by = named.param("SENT-BY").map(|by| received.who.person(&by));
+    if received.who.person(named.value()) != sender && sent_by.as_ref() != Some(&sender) {
+        return Err(Reason::NotTheOrganizer);
+    }
+    let known = received.existing.and_then(Meeting::organizer);
+    let same =
+        known.is_none_or(|o| received.who.person(o.value()) == received.who.person(named.value()));
+    // An object of one's own under the same UID is nobody's to change.
+    let mine = received.existing.is_some() && known.is_none();
+    if same && !mine {
+        Ok(())
+    } else {
+        Err(Reason::NotTheOrganizer)
+    }
+}
+
+/// A meeting the recipient does not have, or has no more.
+fn first(received: &Received<'_, '_>) -> Incoming {
+    let newest = received
+        .meeting
+        .components()
+        .map(|(_, c)| meeting::sequence(c))
+        .max()
+        .unwrap_or(0);
+    if received.message.weight == Weight::Refresh {
+        return Incoming::nothing(received.state, Reason::NoMeeting);
+    }
+    if received
+        .state
+        .deleted
+        .is_some_and(|sequence| newest <= sequence)
+    {
+        return Incoming::nothing(received.state, Reason::Deleted);
+    }
+    if stale(received, None, newest) {
+        return Incoming::nothing(received.state, Reason::Stale);
+    }
+    let mut state = heard(received, received.meeting.components());
+    state.deleted = None;
+    Incoming {
+        object: Change::Put(object(received, &received.message.calendar)),
+        state,
+        inbox: Inbox::Show,
+        schedule_tag: ScheduleTag::Move,
+        ..Incoming::nothing(received.state, Reason::Invited)
+    }
+}
+
+fn stale(received: &Received<'_, '_>, key: Option<Key>, sequence: u64) -> bool {
+    received
+        .state
+        .heard
+        .get(&key)
+        .is_some_and(|mark| mark.sequence > sequence)
+}
+
+/// A message's calendar as an object to store: without METHOD.
+fn object(received: &Received<'_, '_>, calendar: &Component) -> Component {
+    let mut calendar = calendar.clone();
+    calendar.remove("METHOD");
+    for component in calendar.all_components_mut().filter(|c| is_meeting(c)) {
+        for property in component.all_properties_mut() {
+            if property.is("ATTENDEE") && !received.who.is_own(property.value()) {
+                property.remove_param("SCHEDULE-STATUS");
+            }
+        }
+    }
+    calendar
+}
+
+/// What the recipient remembers after these components.
+fn heard<'c>(
+    received: &Received<'_, '_>,
+    components: impl Iterator<Item = (Option<Key>, &'c Component)>,
+) -> State {
+    let mut state = received.state.clone();
+    for (key, component) in components {
+        let mark = Mark {
+            sequence: meeting::sequence(component),
+            stamp: meeting::stamp(component),
+            partstat: own(received, component).map_or_else(String::new, partstat),
+        };
+        let known = state.heard.get(&key);
+        if !known.is_some_and(|known| known.newer_than(mark.sequence, mark.stamp)) {
+            state.heard.insert(key, mark);
+        }
+    }
+    state
+}
+
+/// The components of the message that are not older than what was heard before.
+fn fresh<'m>(
+    received: &Received<'_, 'm>,
+    existing: &Meeting<'_>,
+) -> BTreeMap<Option<Key>, &'m Component> {
+    let newer = |key: Option<Key>, component: &Component| {
+        let (sequence, stamp) = (meeting::sequence(component), meeting::stamp(component));
+        if received
+            .state
+            .heard
+            .get(&key)
+            .is_some_and(|m| m.newer_than(sequence, stamp))
+        {
+            return false;
+        }
+        let held = match key {
+            None => existing.master,
+            Some(key) => existing.overrides.get(&key).copied(),
+        };
+        held.is_none_or(|held| meeting::sequence(held) <= sequence)
+    };
+    received
+        .meeting
+        .components()
+        .filter(|(key, component)| newer(*key, component))
+        .collect()
+}
+
+/// A change to a meeting the recipient has.
+fn update(received: &Received<'_, '_>, existing: &Meeting<'_>) -> Incoming {
+    let fresh = fresh(received, existing);
+    if fresh.is_empty() {
+        return Incoming::nothing(received.state, Reason::Stale);
+    }
+    let whole = fresh.contains_key(&None) && received.meeting.master.is_some();
+    let components = if whole {
+        replaced(received, existing, &fresh)
+    } else {
+        let mut components = held(existing);
+        for (key, component) in &fresh {
+            let old = key
+                .and_then(|key| earlier(existing, key))
+                .or_else(|| existing.master.filter(|_| key.is_none()).cloned());
+            components.insert(*key, personal(received, component, old.as_ref(), *key));
+        }
+        readmit(received, existing, &mut components);
+        components
+    };
+    if components.len() > received.limits.overrides {
+        return Incoming::nothing(received.state, Reason::TooMany);
+    }
+    let state = heard(received, fresh.iter().map(|(key, c)| (*key, *c)));
+    let source = if whole {
+        &received.message.calendar
+    } else {
+        existing.calendar
+    };
+    let calendar = rebuilt(
+        received,
+        source,
+        existing,
+        components.into_values().collect(),
+    );
+    finished(received, existing, calendar, state)
+}
+
+/// What the recipient holds, by instance.
+pub(super) fn held(existing: &Meeting<'_>) -> BTreeMap<Option<Key>, Component> {
+    existing
+        .components()
+        .map(|(key, component)| (key, component.clone()))
+        .collect()
+}
+
+/// What an instance is now, whether an override says so or the series.
+pub(super) fn earlier(existing: &Meeting<'_>, key: Key) -> Option<Component> {
+    match existing.overrides.get(&key) {
+        Some(component) => Some((*component).clone()),
+        None => view::instance(existing, key),
+    }
+}
+
+/// The series as the organizer has it now, with what is the recipient's own: alarms, private properties, answers under
+/// way, and the instances they took out of their calendar.
+fn replaced(
+    received: &Received<'_, '_>,
+    existing: &Meeting<'_>,
+    fresh: &BTreeMap<Option<Key>, &Component>,
+) -> BTreeMap<Option<Key>, Component> {
+    let mut components = BTreeMap::new();
+    for (key, component) in received.meeting.components() {
+        let old = match key {
+            None => existing.master.cloned(),
+            Some(key) => earlier(existing, key),
+        };
+        let component = match (&old, fresh.contains_key(&key)) {
+            (Some(old), false) => old.clone(),
+            _ => personal(received, component, old.as_ref(), key),
+        };
+        components.insert(key, component);
+    }
+    let Some(master) = received.meeting.master else {
+        return components;
+    };
+    let removed: Vec<Key> = existing
+        .exceptions()
+        .iter()
+        .filter(|key| !received.meeting.excludes(**key))
+        .copied()
+        .collect();
+    for key in removed {
+        let answer = received
+            .meeting
+            .governing(key)
+            .and_then(|c| own(received, c))
+            .map(partstat);
+        let still_out = answer.as_deref() == Some("DECLINED")
+            || !received.meeting.overrides.contains_key(&key)
+                && meeting::sequence(master) == existing.master.map_or(0, meeting::sequence);
+        if still_out {
+            components.remove(&Some(key));
+            if let Some(master) = components.get_mut(&None) {
+                master.push(Property::when_value("EXDATE", &existing.id(key)));
+            }
+        }
+    }
+    components
+}
+
+/// An instance that the recipient had taken out and that the organizer sends again is there again.
+fn readmit(
+    received: &Received<'_, '_>,
+    existing: &Meeting<'_>,
+    components: &mut BTreeMap<Option<Key>, Component>,
+) {
+    let back: Vec<Key> = existing
+        .exceptions()
+        .iter()
+        .filter(|key| components.contains_key(&Some(**key)))
+        .copied()
+        .collect();
+    for key in back {
+        let declined = components
+            .get(&Some(key))
+            .and_then(|c| own(received, c))
+            .is_some_and(|a| partstat(a) == "DECLINED");
+        if declined {
+            components.remove(&Some(key));
+        } else if let Some(master) = components.get_mut(&None) {
+            without_exception(master, existing, key);
+        }
+    }
+}
+
+/// Takes one instance out of EXDATE.
+fn without_exception(master: &mut Component, existing: &Meeting<'_>, key: Key) {
+    let mut kept = Vec::new();
+    for property in master.properties("EXDATE") {
+        for date in crate::ical::values::whens(property) {
+            if existing.key(&date) != key {
+                kept.push(date);
+            }
+        }
+    }
+    master.remove("EXDATE");
+    for date in kept {
+        master.push(Property::when_value("EXDATE", &date));
+    }
+}
+
+/// Properties that are the recipient's own once they have the object.
+fn is_personal(property: &Property) -> bool {
+    const PERSONAL: [&str; 6] = [
+        "TRANSP",
+        "CATEGORIES",
+        "COLOR",
+        "PERCENT-COMPLETE",
+        "COMPLETED",
+        "ACKNOWLEDGED",
+    ];
+    let name = property.name();
+    PERSONAL.iter().any(|own| property.is(own))
+        || name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("X-"))
+            && !name
+                .get(..5)
+                .is_some_and(|x| x.eq_ignore_ascii_case("X-ALT"))
+            && !name
+                .get(..12)
+                .is_some_and(|x| x.eq_ignore_ascii_case("X-MICROSOFT-"))
+}
+
+/// The organizer's component with what is the recipient's own taken from theirs.
+fn personal(
+    received: &Received<'_, '_>,
+    sent: &Component,
+    old: Option<&Component>,
+    key: Option<Key>,
+) -> Component {
+    let mut component = sent.clone();
+    component.retain_components(|c| !c.is("VALARM"));
+    let Some(old) = old else {
+        return component;
+    };
+    component.retain_properties(|p| !is_personal(p));
+    for property in old.all_properties().filter(|p| is_personal(p)) {
+        component.push(property.clone());
+    }
+    for alarm in old.components("VALARM") {
+        component.push_component(alarm.clone());
+    }
+    let answer = answer(received, (sent, old), key);
+    for attendee in component.properties_mut("ATTENDEE") {
+        if received.who.is_own(attendee.value()) && partstat(attendee) != answer {
+            attendee.set_param("PARTSTAT", &answer);
+        }
+    }
+    if let (Some(status), Some(organizer)) = (
+        old.property("ORGANIZER")
+            .and_then(|o| o.param("SCHEDULE-STATUS")),
+        component.property_mut("ORGANIZER"),
+    ) {
+        organizer.set_param("SCHEDULE-STATUS", &status);
+    }
+    component
+}
+
+/// The recipient's participation after a message: what they answered, unless the organizer knew it and asks again, or
+/// rescheduled.
+fn answer(
+    received: &Received<'_, '_>,
+    (sent, old): (&Component, &Component),
+    key: Option<Key>,
+) -> String {
+    let told = own(received, sent).map_or_else(String::new, partstat);
+    let given = own(received, old).map_or_else(|| told.clone(), partstat);
+    let rescheduled = meeting::sequence(sent) > meeting::sequence(old);
+    let knew = received
+        .state
+        .heard
+        .get(&key)
+        .or_else(|| received.state.heard.get(&None))
+        .is_some_and(|mark| mark.partstat == given);
+    if told != "NEEDS-ACTION" || rescheduled || knew && given != "NEEDS-ACTION" {
+        told
+    } else {
+        given
+    }
+}
+
+/// A VCALENDAR of these components, with the frame of `source` and the zones of both.
+pub(super) fn rebuilt(
+    received: &Received<'_, '_>,
+    source: &Component,
+    existing: &Meeting<'_>,
+    components: Vec<Component>,
+) -> Component {
+    let mut calendar = object(received, source);
+    calendar.retain_components(|c| !is_meeting(c));
+    let zones = [existing.calendar, &received.message.calendar];
+    for zone in zones.iter().flat_map(|c| c.components("VTIMEZONE")) {
+        let tzid = |zone: &Component| zone.property("TZID").map(|p| p.value().trim().to_owned());
+        if !calendar
+            .components("VTIMEZONE")
+            .any(|z| tzid(z) == tzid(zone))
+        {
+            calendar.push_component(zone.clone());
+        }
+    }
+    for component in components {
+        calendar.push_component(component);
+    }
+    calendar
+}
+
+fn finished(
+    received: &Received<'_, '_>,
+    existing: &Meeting<'_>,
+    calendar: Component,
+    state: State,
+) -> Incoming {
+    let difference = Meeting::read(&calendar).map_or(Difference::Substance, |after| {
+        compare::difference((existing, &held(existing)), (&after, &held(&after)))
+    });
+    if difference == Difference::None {
+        return Incoming {
+            state,
+            ..Incoming::nothing(received.state, Reason::Known)
+        };
+    }
+    let quiet =
+        difference <= Difference::Participation || received.message.weight == Weight::Refresh;
+    Incoming {
+        object: Change::Put(calendar),
+        state,
+        inbox: if quiet { Inbox::Hide } else { Inbox::Show },
+        schedule_tag: if difference <= Difference::Participation {
+            ScheduleTag::Keep
+        } else {
+            ScheduleTag::Move
+        },
+        ..Incoming::nothing(
+            received.state,
+            if quiet {
+                Reason::Refreshed
+            } else {
+                Reason::Updated
+            },
+        )
+    }
+}
+
+/// ADD: more instances of a meeting the recipient has; who does not have it asks for all of it. RFC 5546 §3.2.4
+pub(super) fn add(received: &Received<'_, '_>) -> Incoming {
+    if let Err(reason) = from_organizer(received) {
+        return Incoming::nothing(received.state, reason);
+    }
+    let Some(existing) = received.existing else {
+        return Incoming {
+            messages: ask_for_all(received).into_iter().collect(),
+            ..Incoming::nothing(received.state, Reason::NoMeeting)
+        };
+    };
+    let mut components = held(existing);
+    for component in message::meetings(&received.message.calendar) {
+        // "The "ADD" method … MUST NOT contain RECURRENCE-ID": an added instance is named by its start.
+        let Some(start) = meeting::start(component) else {
+            return Incoming::nothing(received.state, Reason::Unreadable);
+        };
+        let key = existing.key(&start);
+        let mut component = component.clone();
+        component.set(Property::when_value("RECURRENCE-ID", &existing.id(key)));
+        if let Some(master) = components.get_mut(&None) {
+            master.push(Property::when_value("RDATE", &existing.id(key)));
+        }
+        components.insert(Some(key), component);
+    }
+    if components.len() > received.limits.overrides {
+        return Incoming::nothing(received.state, Reason::TooMany);
+    }
+    let components = components.into_values().collect();
+    let calendar = rebuilt(received, existing.calendar, existing, components);
+    finished(received, existing, calendar, received.state.clone())
+}
+
+fn ask_for_all(received: &Received<'_, '_>) -> Option<Message> {
+    let component = received.meeting.any()?;
+    let own = own(received, component)?.clone();
+    let mut refresh = Component::new(component.name());
+    for name in ["UID", "ORGANIZER"] {
+        refresh.push(component.property(name)?.clone());
+    }
+    refresh.push(own.clone());
+    let refresh = message::stamped(refresh, received.now);
+    Some(Message {
+        method: Method::Refresh,
+        from: own.value().trim().to_owned(),
+        to: received.message.from.clone(),
+        uid: received.message.uid.clone(),
+        weight: Weight::News,
+        calendar: message::envelope(&received.message.calendar, Method::Refresh, vec![refresh]),
+    })
+}
+
+/// CANCEL: the meeting, or instances of it, do not take place for the recipient. RFC 5546 §3.2.5
+///
+/// They stay in the calendar with STATUS:CANCELLED, so that nobody is left wondering where a meeting went; they block no
+/// time, and deleting them tells nobody.
+pub(super) fn cancel(received: &Received<'_, '_>) -> Incoming {
+    let Some(existing) = received.existing else {
+        let components = received.meeting.components();
+        return Incoming {
+            state: heard(received, components),
+            ..Incoming::nothing(received.state, Reason::NoMeeting)
+        };
+    };
+    if let Err(reason) = from_organizer(received) {
+        return Incoming::nothing(received.state, reason);
+    }
+    let fresh = fresh(received, existing);
+    if fresh.is_empty() {
+        return Incoming::nothing(received.state, Reason::Stale);
+    }
+    let mut components = held(existing);
+    let mut touched = 0;
+    for (key, sent) in &fresh {
+        let for_others = sent.property("ATTENDEE").is_some() && own(received, sent).is_none();
+        if for_others {
+            continue;
+        }
+        touched += cancelled(received, existing, &mut components, (*key, sent));
+    }
+    if touched == 0 {
+        return Incoming::nothing(received.state, Reason::NoInstance);
+    }
+    let state = heard(received, fresh.iter().map(|(key, c)| (*key, *c)));
+    let components = components.into_values().collect();
+    let calendar = rebuilt(received, existing.calendar, existing, components);
+    let outcome = finished(received, existing, calendar, state);
+    match outcome.reason {
+        Reason::Updated => Incoming {
+            reason: Reason::Cancelled,
+            ..outcome
+        },
+        _ => outcome,
+    }
+}
+
+/// Cancels one instance, or all of them; how many components that touched.
+fn cancelled(
+    received: &Received<'_, '_>,
+    existing: &Meeting<'_>,
+    components: &mut BTreeMap<Option<Key>, Component>,
+    (key, sent): (Option<Key>, &Component),
+) -> usize {
+    let cancel = |component: &mut Component| {
+        component.set(Property::new("STATUS", "CANCELLED"));
+        let number = meeting::sequence(sent).max(meeting::sequence(component));
+        component.set(Property::new("SEQUENCE", &number.to_string()));
+    };
+    let Some(key) = key else {
+        components.values_mut().for_each(cancel);
+        return components.len();
+    };
+    if existing.excludes(key) || !existing.has(key, &received.limits.recur) {
+        return 0;
+    }
+    let Some(mut component) = earlier(existing, key) else {
+        return 0;
+    };
+    cancel(&mut component);
+    components.insert(Some(key), component);
+    1
+}
+
+/// A message that changes nothing and is shown to those who have the meeting.
+pub(super) fn shown(received: &Received<'_, '_>, reason: Reason) -> Incoming {
+    if received.existing.is_none() {
+        return Incoming::nothing(received.state, Reason::NoMeeting);
+    }
+    if let Err(reason) = from_organizer(received) {
+        return Incoming::nothing(received.state, reason);
+    }
+    Incoming {
+        inbox: Inbox::Show,
+        ..Incoming::nothing(received.state, reason)
+    }
+}

@@ -1,0 +1,142 @@
+//! SEQUENCE and the reset of participation: which changes are a reschedule (RFC 5546 §2.1.4, RFC 6638 §3.2.5, §3.2.8).
+
+use super::meeting::{self, Key, Meeting};
+use super::view;
+use crate::ical::{Component, Property, values};
+use crate::recur::{Last, Limits, Rule, Series};
+use std::collections::BTreeSet;
+
+/// What a change means for those who answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// SEQUENCE stays.
+    Stay,
+    /// SEQUENCE moves; answers hold, because instances were only lost.
+    Revise,
+    /// SEQUENCE moves and everybody is asked again.
+    Reschedule,
+}
+
+/// What the change from one component to the other means; both may be of the same instance or the same series.
+pub(super) fn step(
+    (old_meeting, old): (&Meeting<'_>, &Component),
+    (new_meeting, new): (&Meeting<'_>, &Component),
+    limits: &Limits,
+) -> Step {
+    if moved((old_meeting, old), (new_meeting, new)) {
+        return Step::Reschedule;
+    }
+    let status = if text(old, "STATUS") == text(new, "STATUS") {
+        Step::Stay
+    } else {
+        Step::Revise
+    };
+    let dates = |meeting: &Meeting<'_>, component: &Component, name: &str| -> BTreeSet<Key> {
+        let dates = component.properties(name).flat_map(values::whens);
+        dates.map(|date| meeting.key(&date)).collect()
+    };
+    let set = |name: &str| (dates(old_meeting, old, name), dates(new_meeting, new, name));
+    let (old_added, new_added) = set("RDATE");
+    let (old_excluded, new_excluded) = set("EXDATE");
+    [
+        status,
+        rule(old, new, limits),
+        lost(&old_added, &new_added),
+        // Leaving out fewer instances gives some back.
+        lost(&new_excluded, &old_excluded),
+    ]
+    .into_iter()
+    .max()
+    .unwrap_or(Step::Stay)
+}
+
+/// Whether start or length changed in meaning.
+fn moved(
+    (old_meeting, old): (&Meeting<'_>, &Component),
+    (new_meeting, new): (&Meeting<'_>, &Component),
+) -> bool {
+    let (old_start, old_length) = view::times(old_meeting, old);
+    let (new_start, new_length) = view::times(new_meeting, new);
+    if old_length != new_length {
+        return true;
+    }
+    match (old_start, new_start) {
+        (Some(old_start), Some(new_start)) => {
+            let same_day = old_start.is_date() == new_start.is_date();
+            // A series in another zone has other instances later, even if the first is at the same instant.
+            let same_zone = !meeting::recurs(new) || old_start.same_form(&new_start);
+            let same_time = if old_start.same_form(&new_start) {
+                old_start.local() == new_start.local()
+            } else {
+                old_meeting.instant(&old_start) == new_meeting.instant(&new_start)
+            };
+            !(same_day && same_zone && same_time)
+        }
+        (old_start, new_start) => old_start != new_start,
+    }
+}
+
+/// Of two sets of instances, whether the second lost some of the first (revise) or has others (reschedule).
+fn lost(old: &BTreeSet<Key>, new: &BTreeSet<Key>) -> Step {
+    if old == new {
+        Step::Stay
+    } else if new.is_subset(old) {
+        Step::Revise
+    } else {
+        Step::Reschedule
+    }
+}
+
+fn text(component: &Component, name: &str) -> Option<String> {
+    component
+        .property(name)
+        .map(|p| p.value().trim().to_ascii_uppercase())
+}
+
+/// What a changed RRULE means: a rule that only ends earlier loses instances.
+fn rule(old: &Component, new: &Component, limits: &Limits) -> Step {
+    match (old.property("RRULE"), new.property("RRULE")) {
+        (None, None) => Step::Stay,
+        (Some(_), None) => Step::Revise,
+        (None, Some(_)) => Step::Reschedule,
+        (Some(one), Some(two)) if one.value().eq_ignore_ascii_case(two.value()) => Step::Stay,
+        (Some(one), Some(two)) => shortened(old, (one, two), limits),
+    }
+}
+
+fn shortened(component: &Component, (one, two): (&Property, &Property), limits: &Limits) -> Step {
+    let (Ok((old, _)), Ok((new, _))) = (Rule::parse(one.value()), Rule::parse(two.value())) else {
+        return Step::Reschedule;
+    };
+    let endless = |rule: &Rule| Rule {
+        count: None,
+        until: None,
+        ..rule.clone()
+    };
+    if old == new {
+        return Step::Stay;
+    }
+    let Some(start) = meeting::start(component).filter(|_| endless(&old) == endless(&new)) else {
+        return Step::Reschedule;
+    };
+    let last = |rule: &Rule| Series::new(rule, &start).last(limits);
+    match (last(&old), last(&new)) {
+        (Ok(old), Ok(new)) if old == new => Step::Stay,
+        (Ok(Last::Endless), Ok(Last::At(_))) => Step::Revise,
+        (Ok(Last::At(old)), Ok(Last::At(new))) if new < old => Step::Revise,
+        _ => Step::Reschedule,
+    }
+}
+
+/// Gives a component the SEQUENCE that the step asks for; a program may have moved it already, and it never goes back.
+pub(super) fn number(component: &mut Component, old: u64, step: Step) {
+    let given = meeting::sequence(component);
+    let least = match step {
+        Step::Stay => old,
+        Step::Revise | Step::Reschedule => old.saturating_add(1),
+    };
+    let number = given.max(least);
+    if number != given || (number > 0 && component.property("SEQUENCE").is_none()) {
+        component.set(Property::new("SEQUENCE", &number.to_string()));
+    }
+}

@@ -1,0 +1,159 @@
+//! What one person may see of a meeting, and how a single instance of a series looks (RFC 6638 §3.2.6).
+
+use super::meeting::{self, Key, Meeting};
+use super::people::{Addresses, PRIVATE_PARAMS, Person};
+use crate::ical::{Component, Property, When, values};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The instances a person is invited to.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    /// The series, if they are invited to it as a whole.
+    pub(super) master: Option<&'a Component>,
+    /// The overrides they are invited to.
+    pub(super) overrides: BTreeMap<Key, &'a Component>,
+    /// Instances of the series they are not invited to, or that an override gives to others alone.
+    pub(super) excluded: BTreeSet<Key>,
+}
+
+impl<'a> View<'a> {
+    /// What this person sees of the meeting.
+    pub(super) fn of(meeting: &Meeting<'a>, person: &Person, who: &Addresses) -> View<'a> {
+        let sees = |c: &Component| meeting::attendee(c, person, who).is_some();
+        let master = meeting.master.filter(|c| sees(c));
+        let (seen, unseen): (Vec<_>, Vec<_>) = meeting.overrides.iter().partition(|(_, c)| sees(c));
+        View {
+            master,
+            overrides: seen.into_iter().map(|(key, c)| (*key, *c)).collect(),
+            excluded: match master {
+                Some(_) => unseen.into_iter().map(|(key, _)| *key).collect(),
+                None => BTreeSet::new(),
+            },
+        }
+    }
+
+    /// Nothing of it.
+    pub(super) fn none() -> View<'a> {
+        View {
+            master: None,
+            overrides: BTreeMap::new(),
+            excluded: BTreeSet::new(),
+        }
+    }
+
+    /// Whether they are invited to nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.master.is_none() && self.overrides.is_empty()
+    }
+
+    /// The components as they are shown to others: the master without the instances that are not theirs, then the
+    /// overrides, each by its instance.
+    pub(super) fn shown(&self, meeting: &Meeting<'_>) -> BTreeMap<Option<Key>, Component> {
+        let mut shown = BTreeMap::new();
+        if let Some(master) = self.master {
+            let mut master = public(master);
+            for key in self.excluded.iter().filter(|key| !meeting.excludes(**key)) {
+                master.push(Property::when_value("EXDATE", &meeting.id(*key)));
+            }
+            shown.insert(None, master);
+        }
+        for (key, component) in &self.overrides {
+            shown.insert(Some(*key), public(component));
+        }
+        shown
+    }
+}
+
+/// Non-standard properties that recipients' programs can use; all others are between the organizer and their program.
+const SHARED_EXTENSIONS: [&str; 7] = [
+    "X-ALT-DESC",
+    "X-MICROSOFT-CDO-ALLDAYEVENT",
+    "X-MICROSOFT-CDO-BUSYSTATUS",
+    "X-MICROSOFT-CDO-IMPORTANCE",
+    "X-MICROSOFT-CDO-INTENDEDSTATUS",
+    "X-MICROSOFT-DISALLOW-COUNTER",
+    "X-MICROSOFT-ONLINEMEETINGCONFLINK",
+];
+
+/// A component without what is its owner's alone: alarms, private properties and parameters.
+pub(super) fn public(component: &Component) -> Component {
+    let mut component = component.clone();
+    component.retain_components(|c| !c.is("VALARM"));
+    component.retain_properties(|property| {
+        let extension = property
+            .name()
+            .get(..2)
+            .is_some_and(|x| x.eq_ignore_ascii_case("X-"));
+        !extension || SHARED_EXTENSIONS.iter().any(|name| property.is(name))
+    });
+    for property in component.all_properties_mut() {
+        if property.is("ATTENDEE") || property.is("ORGANIZER") {
+            for param in PRIVATE_PARAMS
+                .iter()
+                .chain(&["RECEIVED-SEQUENCE", "RECEIVED-DTSTAMP"])
+            {
+                property.remove_param(param);
+            }
+        }
+    }
+    component
+}
+
+/// One instance of the series as a component of its own, with nothing changed: what an override starts from.
+pub(super) fn instance(meeting: &Meeting<'_>, key: Key) -> Option<Component> {
+    instance_of(meeting, meeting.master?, key)
+}
+
+/// The same of a master that is shown to somebody.
+pub(super) fn instance_of(
+    meeting: &Meeting<'_>,
+    master: &Component,
+    key: Key,
+) -> Option<Component> {
+    let start = meeting::start(master)?;
+    let id = meeting.id(key);
+    let mut component = master.clone();
+    for name in ["RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID"] {
+        component.remove(name);
+    }
+    for name in ["DTSTART", "DTEND", "DUE"] {
+        let moved = component
+            .property(name)
+            .and_then(values::when)
+            .and_then(|when| shifted(meeting, &when, (&start, &id)));
+        if let (Some(moved), Some(property)) = (moved, component.property_mut(name)) {
+            property.set_when(&moved);
+        }
+    }
+    component.push(Property::when_value("RECURRENCE-ID", &id));
+    Some(component)
+}
+
+/// `when` moved by as much as lies between `from` and `to`, on the clock of its own zone.
+fn shifted(meeting: &Meeting<'_>, when: &When, (from, to): (&When, &When)) -> Option<When> {
+    let seconds = if when.same_form(from) {
+        to.local().seconds() - from.local().seconds()
+    } else {
+        meeting.instant(to).0 - meeting.instant(from).0
+    };
+    Some(when.with_local(when.local().add_seconds(seconds)?))
+}
+
+/// Where a component starts and how long it lasts, by meaning: the same whichever of DTEND and DURATION says it.
+pub(super) fn times(meeting: &Meeting<'_>, component: &Component) -> (Option<When>, Option<i64>) {
+    let when = |name| component.property(name).and_then(values::when);
+    let start = when("DTSTART");
+    let end = when("DTEND").or_else(|| when("DUE"));
+    let length = match (&start, &end) {
+        (Some(start), Some(end)) if start.same_form(end) => {
+            Some(end.local().seconds() - start.local().seconds())
+        }
+        (Some(start), Some(end)) => Some(meeting.instant(end).0 - meeting.instant(start).0),
+        (None, Some(_)) => None,
+        (_, None) => component
+            .property("DURATION")
+            .and_then(values::duration)
+            .map(|duration| duration.nominal_seconds()),
+    };
+    (start.or(end), length)
+}
