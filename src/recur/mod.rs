@@ -4,6 +4,8 @@
 //! No clock, no IO: the same object and range give the same answer.
 
 mod alarms;
+mod busy;
+mod busy_source;
 mod days;
 mod expand;
 mod instances;
@@ -13,6 +15,8 @@ mod rule;
 mod rule_read;
 mod set;
 mod source;
+mod summary;
+mod summary_bytes;
 mod times;
 mod vtimezone;
 mod vtimezone_match;
@@ -27,14 +31,19 @@ mod zone_tests;
 #[cfg(test)]
 mod object_tests;
 #[cfg(test)]
+mod summary_tests;
+#[cfg(test)]
 mod tests;
 
 pub use alarms::AlarmTime;
+pub use busy::{BusyPeriod, Timeline, busy, merge};
+pub use busy_source::FbType;
 pub use expand::{Last, Limits, Series, TooMuch};
 pub use instances::{Compiled, Instance, Part, Query, RecurFault, RecurProblem, compile};
 pub use range::{Extent, Range};
 pub use rule::{ByDay, ByMonth, Freq, Rule, Scale, Skip};
 pub use rule_read::{RuleError, RuleProblem};
+pub use summary::{BusyKinds, Form, Month, Summary, Verdict, summary};
 pub use vtimezone_write::{add_timezones, strip_timezones, vtimezone};
 pub use zone::{Transition, Zone, Zones};
 pub use zone_data::{install_tzdata, tzdata_version, zone_names};

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::ical::{Component, Timestamp, parse};
 
-use super::{Compiled, Limits, Query, Range, Zone, compile};
+use super::{Compiled, Limits, Query, Range, Zone, busy, compile};
 
 /// One case of the file.
 pub(super) struct Case {
@@ -119,6 +119,32 @@ fn objects_have_the_instances_of_the_fixtures() {
                 case.title
             );
         }
+    }
+    assert!(failures.is_empty(), "\n{failures}");
+}
+
+#[test]
+fn objects_are_busy_as_the_fixtures_say() {
+    let mut failures = String::new();
+    let cases = cases("busy.txt");
+    assert!(cases.len() >= 10);
+    for case in cases {
+        let compiled = compile(&case.calendar());
+        let limits = Limits::default();
+        let found = busy(&compiled, case.range, &case.floating, &limits).unwrap();
+        let line = |period: &super::BusyPeriod| {
+            format!("{} {} {}", period.start, period.end, period.kind.name())
+        };
+        let found: Vec<_> = found.iter().map(line).collect();
+        if found != case.expected {
+            let _ = writeln!(
+                failures,
+                "=== {}\n  want {:#?}\n  have {found:#?}",
+                case.title, case.expected
+            );
+        }
+        let summary = compiled.summary(&case.calendar());
+        assert!(summary.busy.blocks() || found.is_empty(), "{}", case.title);
     }
     assert!(failures.is_empty(), "\n{failures}");
 }

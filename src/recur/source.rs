@@ -7,6 +7,7 @@
 use crate::ical::values::{self, PeriodEnd, Trigger};
 use crate::ical::{Component, Duration, Kind, LocalTime, Property, Timestamp, When};
 
+use super::busy_source::Busy;
 use super::range::{DAY, Extent};
 use super::zone::{Zone, Zones};
 
@@ -24,6 +25,7 @@ pub(super) struct Source {
     /// RANGE=THISANDFUTURE.
     pub(super) future: bool,
     pub(super) alarms: Vec<Alarm>,
+    pub(super) busy: Busy,
 }
 
 /// How long every instance takes.
@@ -115,6 +117,7 @@ impl Source {
             id: id.and_then(values::when),
             future: future.is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE")),
             alarms: alarms(component),
+            busy: Busy::read(component, kind, zones),
         };
         match kind {
             Kind::Event => source.read_event(component, zones),
