@@ -126,6 +126,10 @@ impl Kinds {
     /// URLs where an object can be put.
     pub const FREE_OBJECT: Kinds = Kinds::of(&[Kind::FreeObject]);
 
+    /// URLs that name nothing.
+    pub const NOTHING_THERE: Kinds =
+        Kinds::of(&[Kind::FreeCalendar, Kind::FreeObject, Kind::Missing]);
+
     /// The set of these kinds.
     pub const fn of(kinds: &[Kind]) -> Kinds {
         let mut bits = 0;

@@ -188,7 +188,7 @@ const GRANTS: &[Grant] = &[
 
 /// What the viewer may do with a resource of this kind: nothing where no row fits, and then the
 /// resource is to be answered like one that is not there.
-pub fn granted(who: Who, kind: Kind) -> Privileges {
+pub(super) fn granted(who: Who, kind: Kind) -> Privileges {
     GRANTS
         .iter()
         .find(|grant| grant.who == who && grant.on.contains(kind))

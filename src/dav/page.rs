@@ -1,0 +1,69 @@
+//! What a browser is shown where there is nothing to download: a short page that says what this
+//! is and what to type into a calendar program.
+//!
+//! RFC 9110 §9.3.1. **Gaps**: calendars answer GET themselves.
+
+use super::context::Context;
+use super::error::Error;
+use super::request::{Request, Response};
+use super::resource::{Resource, home_href, principal_href};
+
+/// Answers GET on the server's own structure and on homes.
+pub(super) async fn run(cx: &mut Context, _: &Request) -> Result<Response, Error> {
+    let viewer = &cx.viewer.principal;
+    let mut lines = Vec::new();
+    let title = match &cx.target {
+        Resource::Principal(principal) => principal.display_name.clone(),
+        Resource::Home(place) => {
+            for collection in place.home.collections() {
+                let resource = Resource::Collection(place.clone(), collection.clone());
+                lines.push(link(&resource.href(&cx.hrefs), &collection.name));
+            }
+            format!("Calendars of {}", place.owner.display_name)
+        }
+        Resource::Collection(_, collection) => collection.name.clone(),
+        _ => "Kalends".to_owned(),
+    };
+    lines.push(link(&home_href(&cx.hrefs, viewer), "your calendars"));
+    lines.push(link(&principal_href(&cx.hrefs, viewer), "you"));
+    let mut page =
+        String::from("<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>");
+    escape(&mut page, &title);
+    page.push_str("</title>\n<h1>");
+    escape(&mut page, &title);
+    page.push_str(
+        "</h1>\n<p>This is a calendar server. Give its address and your name and password to a \
+         calendar program (Apple Calendar, Thunderbird, DAVx5, Evolution, KDE).</p>\n<ul>\n",
+    );
+    for line in lines {
+        page.push_str("<li>");
+        page.push_str(&line);
+        page.push('\n');
+    }
+    page.push_str("</ul>\n</html>\n");
+    Ok(Response::status(200)
+        .body("text/html; charset=utf-8", page)
+        .with("Content-Security-Policy", "default-src 'none'")
+        .with("Cache-Control", "no-store"))
+}
+
+fn link(href: &str, text: &str) -> String {
+    let mut link = String::from("<a href=\"");
+    escape(&mut link, href);
+    link.push_str("\">");
+    escape(&mut link, text);
+    link.push_str("</a>");
+    link
+}
+
+fn escape(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+    }
+}
