@@ -1,5 +1,6 @@
 //! iCalendar: text to a tree that loses nothing, and back; typed views of values; the rules an
-//! object must meet (RFC 5545, 6868, 7986).
+//! object must meet (RFC 5545, 6868, 7986); jCal
+//! (RFC 7265).
 //!
 //! No clock, no IO, no randomness: same input, same output.
 
@@ -7,6 +8,10 @@ mod address;
 mod component;
 mod date;
 mod duration;
+mod jcal;
+#[cfg(test)]
+mod jcal_tests;
+mod jcal_values;
 mod object;
 #[cfg(test)]
 mod object_tests;
@@ -25,6 +30,7 @@ pub use address::{CalAddress, address, address_key, same_address};
 pub use component::{Component, Item, Junk};
 pub use date::{Date, Weekday, days_in_month, days_in_year, is_leap};
 pub use duration::Duration;
+pub use jcal::{JcalError, from_jcal, to_jcal};
 pub use object::{Breach, CalendarObject, Kind};
 pub use parse::{Limits, Parsed, parse};
 pub use print::{print, print_to};
