@@ -69,6 +69,7 @@ conditions! {
     MaxDateTime: 403, caldav "max-date-time", "RFC 4791 §5.3.2.1";
     MaxInstances: 403, caldav "max-instances", "RFC 4791 §5.3.2.1";
     MaxAttendeesPerInstance: 403, caldav "max-attendees-per-instance", "RFC 4791 §5.3.2.1";
+    SupportedRscale: 403, caldav "supported-rscale", "RFC 7529 §10";
     ValidFilter: 403, caldav "valid-filter", "RFC 4791 §7.8";
     SupportedFilter: 403, caldav "supported-filter", "RFC 4791 §7.8";
     SupportedCollation: 403, caldav "supported-collation", "RFC 4791 §7.5.1";
