@@ -58,7 +58,7 @@ enum Value {
 }
 
 /// Why a calendar-data element is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadData {
     /// CALDAV:supported-calendar-data: an unknown type or version. RFC 4791 §7.8
     Type,

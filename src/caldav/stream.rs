@@ -181,7 +181,7 @@ fn add_zones(calendar: &mut Component, zones: &BTreeMap<String, &Component>) {
 }
 
 /// Collects the TZIDs that the properties of a component and those in it name.
-pub(super) fn named_zones(component: &Component, named: &mut BTreeSet<String>) {
+fn named_zones(component: &Component, named: &mut BTreeSet<String>) {
     for property in component.all_properties() {
         if let Some(tzid) = property.param("TZID") {
             named.insert(tzid.into_owned());

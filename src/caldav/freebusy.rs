@@ -1,0 +1,77 @@
+//! CALDAV:free-busy-query: RFC 4791 §7.10, with VAVAILABILITY as RFC 7953 §7.2.2 asks.
+
+use super::busy::free_busy;
+use super::limits::Limits;
+use super::query::{calendars, overlapping, reaches_members};
+use super::range::time_range;
+use super::shape::read;
+use super::{report, zone};
+use crate::dav::{Answer, Context, Error, Place, Resource, Response};
+use crate::ical::print;
+use crate::recur::{Range, Timeline, compile};
+use crate::store::{Collection, Component, Header};
+use crate::xml::{Element, Name};
+
+/// Runs the report.
+pub(super) fn run<'a>(cx: &'a mut Context, query: &'a Element) -> Answer<'a> {
+    Box::pin(answer(cx, query))
+}
+
+async fn answer(cx: &Context, query: &Element) -> Result<Response, Error> {
+    let ranges: Vec<_> = query.children(Name::caldav("time-range")).collect();
+    let [range] = ranges.as_slice() else {
+        return Err(Error::Status(400, "Exactly one time-range is wanted."));
+    };
+    let range = time_range(range).map_err(|sentence| Error::Status(400, sentence))?;
+    let mut timeline = Timeline::new(range);
+    match &cx.target {
+        Resource::Collection(place, collection) => {
+            add(cx, &mut timeline, &range, (place, collection)).await?;
+        }
+        Resource::Home(place) if reaches_members(cx)? => {
+            for collection in calendars(place) {
+                add(cx, &mut timeline, &range, (place, collection)).await?;
+            }
+        }
+        _ => {}
+    }
+    let busy = free_busy(&range, &timeline.finish(), cx.now);
+    Ok(Response::status(200).body("text/calendar; charset=utf-8", print(&busy)))
+}
+
+/// How many texts are read at once.
+const BATCH: usize = 256;
+
+/// Adds when the objects of a calendar make its owner busy; those of a calendar whose
+/// schedule-calendar-transp is transparent do not. RFC 6638 §9.1
+async fn add(
+    cx: &Context,
+    timeline: &mut Timeline,
+    range: &Range,
+    (place, collection): (&Place, &Collection),
+) -> Result<(), Error> {
+    if collection.settings.transparent {
+        return Ok(());
+    }
+    let limits = Limits::of(&cx.shared.limits);
+    let floating = zone::of_collection(place, collection, &limits.ical);
+    let members = place.home.members(collection).await?;
+    let counts = |component| {
+        use Component::{Availability, Event, FreeBusy};
+        matches!(component, Some(Event | FreeBusy | Availability))
+    };
+    let headers: Vec<Header> = overlapping(&members, range, &floating)
+        .map(|(header, _)| header)
+        .filter(|header| counts(header.component))
+        .collect();
+    for batch in headers.chunks(BATCH) {
+        for text in place.home.texts(batch).await? {
+            let calendar = read(&String::from_utf8_lossy(&text), &limits.ical);
+            let compiled = compile(&calendar);
+            timeline
+                .add(&compiled, &floating, &limits.recur)
+                .map_err(report::too_much)?;
+        }
+    }
+    Ok(())
+}

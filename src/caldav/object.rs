@@ -1,0 +1,182 @@
+//! Whether a text may be stored as a calendar object: the preconditions of RFC 4791 §5.3.2.1, each
+//! breach named by its own.
+//!
+//! One list for PUT, COPY, MOVE and import. What depends on other objects (the UID) is asked where
+//! the calendar's view is at hand.
+
+use super::data::Format;
+use super::limits::Limits;
+use crate::dav::{Condition, Error};
+use crate::ical::{Breach, CalendarObject, Kind, from_jcal, print};
+use crate::recur::{self, RecurFault, RecurProblem, RuleError, compile};
+use crate::store::{self, Collection};
+use bytes::Bytes;
+
+/// An object that may be stored, and the bytes to store.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// What the text says.
+    pub object: CalendarObject,
+    /// The text.
+    pub text: Bytes,
+    /// Whether the text is what the client sent, octet by octet. RFC 4791 §5.3.4
+    pub fidelity: Fidelity,
+}
+
+/// Whether stored bytes are the bytes sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fidelity {
+    /// They are: the answer to PUT may carry a strong entity tag.
+    AsSent,
+    /// They are not, so that the client has to read the object again.
+    Changed,
+}
+
+/// Reads what a client sends as a calendar object.
+pub fn receive(media_type: Option<&str>, body: &Bytes, limits: &Limits) -> Result<Received, Error> {
+    let format = format(media_type)?;
+    if body.len() > limits.resource_bytes {
+        let sentence = format!("At most {} bytes can be stored.", limits.resource_bytes);
+        return Err(Condition::MaxResourceSize.because(sentence));
+    }
+    match format {
+        Format::ICalendar => {
+            let object = CalendarObject::read(body, &limits.ical).map_err(refused)?;
+            Ok(Received {
+                object,
+                text: body.clone(),
+                fidelity: Fidelity::AsSent,
+            })
+        }
+        Format::JCal => {
+            let calendar = from_jcal(body, &limits.ical)
+                .map_err(|problem| Condition::ValidCalendarData.because(problem.to_string()))?;
+            let text = Bytes::from(print(&calendar));
+            let object = CalendarObject::from_calendar(calendar).map_err(refused)?;
+            Ok(Received {
+                object,
+                text,
+                fidelity: Fidelity::Changed,
+            })
+        }
+    }
+}
+
+/// The format of a body: iCalendar also where no type is given, as curl and cadaver do.
+fn format(media_type: Option<&str>) -> Result<Format, Error> {
+    let Some(media_type) = media_type.filter(|t| !t.trim().is_empty()) else {
+        return Ok(Format::ICalendar);
+    };
+    let charset = media_type
+        .split(';')
+        .filter_map(|parameter| parameter.trim().split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .map(|(_, value)| value.trim().trim_matches('"').to_ascii_lowercase());
+    let readable = matches!(
+        charset.as_deref(),
+        None | Some("utf-8" | "utf8" | "us-ascii")
+    );
+    Format::of(media_type).filter(|_| readable).ok_or_else(|| {
+        Condition::SupportedCalendarData.because("text/calendar in UTF-8 is stored.")
+    })
+}
+
+/// The precondition that a breach violates. RFC 4791 §5.3.2.1
+pub(super) fn refused(breach: Breach) -> Error {
+    let (condition, line, text) = match breach {
+        Breach::NotCalendar { line, text } => (Condition::ValidCalendarData, line, text),
+        Breach::Data { line, text } => (Condition::ValidCalendarData, line, text),
+        Breach::Object { line, text } => (Condition::ValidCalendarObjectResource, line, text),
+        Breach::Component { line, name } => {
+            let text = format!("{name} cannot be stored.");
+            (Condition::SupportedCalendarComponent, line, text)
+        }
+    };
+    match line {
+        0 => condition.because(text),
+        _ => condition.because(format!("Line {line}: {text}")),
+    }
+}
+
+/// Whether the collection takes the object. RFC 4791 §5.3.2.1
+pub fn admit(
+    object: &CalendarObject,
+    collection: &Collection,
+    limits: &Limits,
+) -> Result<(), Error> {
+    if !collection.settings.components.contains(component(object)) {
+        let sentence = format!("This calendar takes no {}.", object.kind.component_name());
+        return Err(Condition::SupportedCalendarComponent.because(sentence));
+    }
+    if object.max_attendees() > limits.attendees {
+        let sentence = format!("At most {} attendees are kept.", limits.attendees);
+        return Err(Condition::MaxAttendeesPerInstance.because(sentence));
+    }
+    dates(object, limits)?;
+    instances(object, limits)
+}
+
+/// Dates that are written, not those of instances. RFC 4791 §5.2.6, §5.2.7
+fn dates(object: &CalendarObject, limits: &Limits) -> Result<(), Error> {
+    match object.dates() {
+        Some((first, _)) if first < limits.first => Err(Condition::MinDateTime.into()),
+        Some((_, last)) if last > limits.last => Err(Condition::MaxDateTime.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Rules have to mean something, and those that end may not have more instances than the limit;
+/// endless ones are taken. RFC 4791 §5.2.8, RFC 7529 §10
+fn instances(object: &CalendarObject, limits: &Limits) -> Result<(), Error> {
+    let compiled = compile(&object.calendar);
+    for problem in compiled.problems() {
+        match problem.fault {
+            RecurFault::Unreadable(RuleError::Scale) => {
+                return Err(Condition::SupportedRscale.because(sentence(problem)));
+            }
+            RecurFault::Unreadable(_) => {
+                return Err(Condition::ValidCalendarData.because(sentence(problem)));
+            }
+            RecurFault::Odd(_) => {}
+        }
+    }
+    match compiled.count(&limits.recur) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let most = limits.recur.instances;
+            Err(Condition::MaxInstances.because(format!("At most {most} instances are kept.")))
+        }
+    }
+}
+
+fn sentence(problem: &RecurProblem) -> String {
+    let mut sentence = problem.to_string();
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    sentence
+}
+
+/// What the store calls the object's kind.
+pub fn component(object: &CalendarObject) -> store::Component {
+    match object.kind {
+        Kind::Event => store::Component::Event,
+        Kind::Todo => store::Component::Todo,
+        Kind::Journal => store::Component::Journal,
+        Kind::FreeBusy => store::Component::FreeBusy,
+        Kind::Availability => store::Component::Availability,
+    }
+}
+
+/// What the store is told of an object.
+pub fn stored(name: &str, received: &Received) -> store::Put {
+    store::Put {
+        name: name.to_owned(),
+        text: received.text.clone(),
+        uid: Some(received.object.uid.clone()),
+        component: Some(component(&received.object)),
+        summary: recur::summary(&received.object.calendar).encode(),
+        tag: store::Tag::None,
+        shared: store::Sharing::Moves,
+    }
+}
