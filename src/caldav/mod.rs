@@ -33,6 +33,7 @@ mod rules;
 pub mod shape;
 pub mod stream;
 mod table;
+pub mod tzdist;
 mod zone;
 
 pub use table::TABLE;
