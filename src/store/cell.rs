@@ -86,6 +86,16 @@ impl<V: Version> Cell<V> {
         self.state().publish(view);
     }
 
+    /// Replaces the newest durable view by one of the same revision that has forgotten something.
+    pub(super) fn replace(&self, view: Arc<V>) {
+        let mut state = self.state();
+        let same = |old: &Arc<V>| old.head_row() == view.head_row();
+        if state.durable.as_ref().is_some_and(same) {
+            view.became_durable();
+            state.durable = Some(view);
+        }
+    }
+
     /// Remembers a view that was ordered.
     pub(super) fn ordered(&self, view: Arc<V>) {
         let mut state = self.state();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::collection::{Collection, Component, Kind, Properties, Settings};
+use super::collection::{Component, Kind, Properties, Settings};
 use super::directory::{Directory, DirectoryChange};
 use super::header::{Header, stamp};
 use super::home::Home;
@@ -99,10 +99,17 @@ pub(super) enum Step {
     Rename(Id, String),
     RemoveCollection(Id),
     Put(Id, Put),
-    RemoveObject(Id, String),
+    RemoveObject(Id, String, Absent),
     Relocate(Header, Id, String),
     SetObjectProperties(Id, String, Properties),
-    Restore(Arc<Collection>, String),
+    Restore(Id),
+}
+
+/// Whether an object to be removed may be absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    Refused,
+    Fine,
 }
 
 /// A collection to be made.
@@ -216,7 +223,14 @@ impl HomeChange {
 
     /// Removes an object.
     pub fn remove_object(&mut self, collection: Id, name: impl Into<String>) {
-        self.steps.push(Step::RemoveObject(collection, name.into()));
+        let step = Step::RemoveObject(collection, name.into(), Absent::Refused);
+        self.steps.push(step);
+    }
+
+    /// Removes an object unless somebody else did.
+    pub(super) fn remove_object_if_there(&mut self, collection: Id, name: impl Into<String>) {
+        let step = Step::RemoveObject(collection, name.into(), Absent::Fine);
+        self.steps.push(step);
     }
 
     /// Moves an object of this home to another name or collection of it.
@@ -241,9 +255,9 @@ impl HomeChange {
         self.steps.push(step);
     }
 
-    /// Brings back a removed collection under a name that is free.
-    pub(super) fn restore_collection(&mut self, removed: &Arc<Collection>, name: String) {
-        self.steps.push(Step::Restore(removed.clone(), name));
+    /// Brings a removed collection back; it is seen once it has a name.
+    pub(super) fn restore_collection(&mut self, removed: Id) {
+        self.steps.push(Step::Restore(removed));
     }
 
     fn next(&self) -> Position {

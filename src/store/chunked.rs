@@ -103,10 +103,6 @@ impl<T: Copy> Chunked<T> {
         })
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.len()).sum()
-    }
-
     pub(super) fn size_bytes(&self) -> usize {
         let items = self.chunks.iter().map(|chunk| chunk.capacity());
         let chunk = size_of::<Arc<Vec<T>>>() + size_of::<Vec<T>>() + 16;
@@ -147,7 +143,6 @@ mod tests {
         }
         assert!(list.iter().eq(model.iter().copied()));
         assert!(list.iter().rev().eq(model.iter().rev().copied()));
-        assert_eq!(list.len(), model.len());
         let (Ok(at) | Err(at)) = place(&list, 3000);
         assert!(list.iter_from(at).eq(model.range(3000..).copied()));
         assert!(list.chunks.iter().all(|chunk| chunk.len() <= CHUNK));

@@ -104,10 +104,6 @@ impl Encoder {
     pub(super) fn finish(self) -> Bytes {
         self.0.into()
     }
-
-    pub(super) fn into_vec(self) -> Vec<u8> {
-        self.0
-    }
 }
 
 /// Reads the fields of a row.

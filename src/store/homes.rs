@@ -63,6 +63,8 @@ pub struct Store {
     pub(super) shared: Arc<Shared>,
     homes: Mutex<HashMap<Id, Arc<Cell<Home>>>>,
     directory: Arc<Cell<Directory>>,
+    /// The home that pruning has come to; none at the beginning.
+    pruned: Mutex<Option<Id>>,
 }
 
 impl Store {
@@ -86,7 +88,16 @@ impl Store {
             shared: Arc::new(shared),
             homes: Mutex::default(),
             directory: Arc::default(),
+            pruned: Mutex::default(),
         }))
+    }
+
+    pub(super) fn prune_cursor(&self) -> Option<Id> {
+        *self.pruned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_prune_cursor(&self, home: Option<Id>) {
+        *self.pruned.lock().unwrap_or_else(PoisonError::into_inner) = home;
     }
 
     /// What the store takes and keeps.
@@ -345,7 +356,7 @@ impl Store {
     async fn write_blob(&self, blob: Id, text: &Bytes, at: UnixMillis) -> Result<(), Error> {
         let kv = &self.shared.kv;
         let mut batch = Batch::new(at);
-        batch.put(keys::blob(blob), encode_use(Timestamp(at.0 / 1000)));
+        batch.put(keys::blob_begun(blob), encode_use(Timestamp(at.0 / 1000)));
         for (chunk, start) in (0..).zip((0..text.len()).step_by(TEXT_CHUNK)) {
             let end = text.len().min(start.saturating_add(TEXT_CHUNK));
             batch.put(keys::blob_chunk(blob, chunk), text.slice(start..end));
@@ -481,20 +492,28 @@ async fn open_epoch(kv: &dyn Kv) -> Result<u32, Error> {
     Err(Error::Conflict)
 }
 
+/// The rows to be written with the restore of a backup: they begin a new epoch, so that no token,
+/// ETag or Schedule-Tag from after the backup is taken for one of this store.
+pub fn epoch_stamp() -> Result<Vec<super::kv::Write>, Error> {
+    let value = Some(encode_number(u64::from(new_epoch()?)));
+    let key = Bytes::from_static(keys::EPOCH);
+    Ok(vec![super::kv::Write { key, value }])
+}
+
 /// A random epoch: restoring the same backup twice makes two different ones.
-pub(super) fn new_epoch() -> Result<u32, Error> {
+fn new_epoch() -> Result<u32, Error> {
     let mut bytes = [0; 4];
     random(&mut bytes)?;
     Ok(u32::from_be_bytes(bytes).max(1))
 }
 
-pub(super) fn encode_number(number: u64) -> Bytes {
+fn encode_number(number: u64) -> Bytes {
     let mut row = Encoder::version(1);
     row.number(number);
     row.finish()
 }
 
-pub(super) fn decode_number(row: &[u8]) -> Result<u64, Malformed> {
+fn decode_number(row: &[u8]) -> Result<u64, Malformed> {
     let (_, mut row) = Decoder::version(row, 1)?;
     let number = row.number()?;
     row.end()?;

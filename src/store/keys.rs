@@ -18,7 +18,7 @@
 //! | h/home/j/number | scheduling journal |
 //! | d/P/id, d/K/id, d/U/id/app | principal, credentials, last use of an app password |
 //! | d/M/group/member | membership |
-//! | l/blob/chunk, l/blob | long texts written beforehand, and when that was begun |
+//! | l/blob/chunk, i/blob | long texts written beforehand; when that was begun, until it is referred to |
 //! | q/l/…, q/m/… | queue rows |
 //! | meta/… | format version, epoch |
 //!
@@ -58,8 +58,13 @@ pub(super) const FORMAT: &[u8] = b"meta/format";
 /// The row in which the store's epoch is.
 pub(super) const EPOCH: &[u8] = b"meta/epoch";
 
-/// Every row of homes, the directory, long texts and the queue begins with one of these.
+/// Every row of a home begins with this, and then the home's id.
 pub(super) const HOMES: &[u8] = b"h";
+
+/// All rows of a home.
+pub(super) fn home(home: Id) -> Bytes {
+    [HOMES, home.as_bytes()].concat().into()
+}
 
 /// A key that grows field by field.
 struct Key(BytesMut);
@@ -193,12 +198,17 @@ pub(super) fn pair(tag: Tag, first: Id, second: Id) -> Bytes {
     Key::below(Id::DIRECTORY, tag).id(first).id(second).done()
 }
 
-/// The row that says when a long text was begun.
+/// The rows that say when long texts were begun that nothing refers to yet.
+pub(super) const BLOBS_BEGUN: &[u8] = b"i";
+
+/// The row that says when a long text was begun, until something refers to it.
+pub(super) fn blob_begun(blob: Id) -> Bytes {
+    [BLOBS_BEGUN, blob.as_bytes()].concat().into()
+}
+
+/// The rows of a long text.
 pub(super) fn blob(blob: Id) -> Bytes {
-    let mut key = BytesMut::with_capacity(17);
-    key.put_u8(b'l');
-    key.put_slice(blob.as_bytes());
-    key.freeze()
+    [b"l", blob.as_bytes().as_slice()].concat().into()
 }
 
 pub(super) fn blob_chunk(id: Id, chunk: u32) -> Bytes {

@@ -10,11 +10,7 @@
 //!
 //! Above it: `homes` opens the store, hands out views and turns, and commits; a view is a `Home`, a
 //! `Members` or a `Directory`; a `Change` is staged by `stage` into one batch; `load` reads what
-//! another process wrote.
-//!
-//! **Gaps**: history is written but neither shown nor pruned.
-
-#![allow(dead_code, reason = "history writes what it will read")]
+//! another process wrote; `history` shows what was, `rewind` brings it back, `prune` forgets it.
 
 pub mod checkpoint;
 mod checkpoint_files;
@@ -53,6 +49,7 @@ mod collection;
 mod directory;
 mod error;
 mod header;
+mod history;
 mod home;
 mod home_sync;
 mod homes;
@@ -62,9 +59,12 @@ mod keys;
 mod load;
 mod members;
 mod principal;
+mod prune;
 mod revision;
+mod rewind;
 mod shards;
 mod stage;
+mod stage_objects;
 mod sync;
 
 pub use change::{Change, HomeChange, NewCollection, Put, Sharing, Stamps, Tag};
@@ -74,15 +74,20 @@ pub use collection::{
 pub use directory::{Directory, DirectoryChange};
 pub use error::{Error, Limits, Refusal};
 pub use header::Header;
+pub use history::{RemovedCollection, Version};
 pub use home::Home;
-pub use homes::{Receipt, Store, Turn};
+pub use homes::{Receipt, Store, Turn, epoch_stamp};
 pub use ids::{Id, NotAnId, Position};
 pub use members::Members;
 pub use principal::{AppPassword, Credentials, Principal, PrincipalKind, normalize_address};
+pub use prune::Pruned;
 pub use revision::{Actor, Revision};
+pub use rewind::{Moment, Restored, Target};
 pub use sync::{BadToken, Changes, Depth, Entry, HomeChanges, HomeEntry};
 
 use homes::Shared;
 
+#[cfg(test)]
+mod history_tests;
 #[cfg(test)]
 mod tests;

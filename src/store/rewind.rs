@@ -1,0 +1,377 @@
+//! Going back in time: an object, a calendar or a home as it was at a moment, as new revisions.
+//!
+//! Nothing is undone in place: older texts are written again, so that sync tokens, ETags and the
+//! history stay right. It is done in bounded commits; a removed calendar is filled under no name and
+//! seen once it is whole. Nobody is sent anything; which meetings now differ from their guests'
+//! copies is told instead.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::change::{Change, HomeChange, Put, Sharing, Tag};
+use super::collection::{Collection, Kind};
+use super::header::Header;
+use super::home::Home;
+use super::revision::Actor;
+use super::{Error, Id, Refusal, Store};
+use crate::ical::Timestamp;
+
+/// Objects written in one commit.
+const OBJECTS: usize = 100;
+
+/// Bytes of texts written in one commit, apart from long ones.
+const BYTES: usize = 512 * 1024;
+
+/// How often one commit is tried while others write to the home.
+const TRIES: usize = 16;
+
+/// What is to be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One object of a calendar.
+    Object {
+        /// The calendar, which may be a removed one's live successor.
+        collection: Id,
+        /// The object's name.
+        name: String,
+    },
+    /// A calendar, also a removed one.
+    Collection(Id),
+    /// All calendars of the home.
+    Home,
+}
+
+/// To which moment, when, and for whom.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// The moment to go back to.
+    pub moment: Timestamp,
+    /// The time now.
+    pub now: Timestamp,
+    /// Who restores.
+    pub actor: Actor,
+}
+
+/// What a restore did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Objects that were written again: calendar and name.
+    pub written: Vec<(String, String)>,
+    /// Objects that were removed because they are newer than the moment.
+    pub removed: Vec<(String, String)>,
+    /// Calendars that came back or got another name: the name they had, the name they have.
+    pub calendars: Vec<(String, String)>,
+    /// Objects that could not be written because another object has their UID: calendar, name, and
+    /// the name of the other.
+    pub clashes: Vec<(String, String, String)>,
+    /// Meetings that now differ from their guests' copies: calendar and name.
+    pub meetings: Vec<(String, String)>,
+}
+
+impl Store {
+    /// Restores an object, a calendar or all calendars of a home to a moment.
+    pub async fn restore(
+        &self,
+        home: Id,
+        target: &Target,
+        moment: &Moment,
+    ) -> Result<Restored, Error> {
+        let view = self.home(home).await?;
+        if !view.exists() {
+            return Err(Refusal::NoHome.into());
+        }
+        let revision = view.revision_at(moment.moment, moment.now).await?;
+        let mut rewind = Rewind {
+            store: self,
+            home,
+            moment,
+            revision,
+            restored: Restored::default(),
+        };
+        match target {
+            Target::Object { collection, name } => {
+                let found = view.collection_by_id(*collection);
+                let found = found.ok_or(Refusal::NoCollection)?.clone();
+                rewind.objects(&found, Some(name)).await?;
+            }
+            Target::Collection(id) => rewind.collection(*id).await?,
+            Target::Home => rewind.all(&view).await?,
+        }
+        Ok(rewind.restored)
+    }
+}
+
+struct Rewind<'a> {
+    store: &'a Store,
+    home: Id,
+    moment: &'a Moment,
+    revision: u64,
+    restored: Restored,
+}
+
+/// What happens to one object.
+enum Edit {
+    Write(Header),
+    Remove(Header),
+}
+
+impl Rewind<'_> {
+    /// Commits what `edit` does to the newest view; again if another process was faster.
+    async fn commit(
+        &self,
+        edit: impl Fn(&mut HomeChange) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut last = Error::Conflict;
+        for _ in 0..TRIES {
+            let turn = self.store.turn(&[self.home]).await?;
+            let view = turn.home(self.home).ok_or(Refusal::NoHome)?;
+            let actor = self.moment.actor.clone();
+            let mut change = Change::new(self.moment.now, actor, "restore");
+            edit(change.home(view))?;
+            match self.store.commit(change, turn).await {
+                Ok(_) => return Ok(()),
+                Err(Error::Conflict) => last = Error::Conflict,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// All calendars: those that were there come back, later ones are removed.
+    async fn all(&mut self, view: &Arc<Home>) -> Result<(), Error> {
+        let live = view.contents.named.iter();
+        let calendars = live.chain(view.contents.removed.values());
+        let calendars = calendars.filter(|c| c.kind == Kind::Calendar);
+        let calendars: Vec<Arc<Collection>> = calendars.cloned().collect();
+        let mut back = Vec::new();
+        for calendar in calendars {
+            let then = view.collection_at(calendar.id, self.revision).await?;
+            let was_there = then.is_some_and(|then| !then.name.is_empty());
+            match (was_there, calendar.removed) {
+                (true, _) => back.push(calendar.id),
+                (false, None) => {
+                    self.commit(|home| {
+                        home.remove_collection(calendar.id);
+                        Ok(())
+                    })
+                    .await?;
+                    let name = calendar.name.clone();
+                    self.restored.removed.push((name, String::new()));
+                }
+                (false, Some(_)) => {}
+            }
+        }
+        for id in back {
+            self.collection(id).await?;
+        }
+        Ok(())
+    }
+
+    /// One calendar, its settings, its name and its objects.
+    async fn collection(&mut self, id: Id) -> Result<(), Error> {
+        let view = self.store.home(self.home).await?;
+        let then = match view.collection_at(id, self.revision).await? {
+            Some(then) => then,
+            // A calendar that was removed by then is brought back as it was last.
+            None => match view.contents.removed.get(&id) {
+                Some(removed) => removed.as_ref().clone(),
+                None => return Err(Refusal::NoHistory.into()),
+            },
+        };
+        let removed = view.contents.removed.contains_key(&id);
+        if removed {
+            self.commit(|home| {
+                home.restore_collection(id);
+                Ok(())
+            })
+            .await?;
+        }
+        let view = self.store.home(self.home).await?;
+        let now = view.collection_by_id(id).ok_or(Refusal::NoCollection)?;
+        let now = now.clone();
+        if now.settings != then.settings {
+            let settings = then.settings.clone();
+            self.commit(|home| {
+                home.set(id, settings.clone());
+                Ok(())
+            })
+            .await?;
+        }
+        let shown = Collection {
+            name: then.name.clone(),
+            ..now.as_ref().clone()
+        };
+        self.objects(&shown, None).await?;
+        if now.name != then.name || removed {
+            self.name(id, &then.name).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a calendar the name it had, or a free one.
+    async fn name(&mut self, id: Id, wanted: &str) -> Result<(), Error> {
+        let wanted = if wanted.is_empty() {
+            "restored"
+        } else {
+            wanted
+        };
+        for n in 1..1000 {
+            let name = match n {
+                1 => wanted.to_owned(),
+                n => format!("{wanted}-{n}"),
+            };
+            let view = self.store.home(self.home).await?;
+            if view.collection(&name).is_some_and(|other| other.id != id) {
+                continue;
+            }
+            let named = self.commit(|home| {
+                home.rename(id, name.clone());
+                Ok(())
+            });
+            match named.await {
+                Ok(()) => {
+                    let names = (wanted.to_owned(), name);
+                    self.restored.calendars.push(names);
+                    return Ok(());
+                }
+                Err(Error::Refused(Refusal::NameTaken(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Refusal::NameTaken(wanted.to_owned()).into())
+    }
+
+    /// The objects of a calendar, or one of them.
+    async fn objects(&mut self, shown: &Collection, only: Option<&str>) -> Result<(), Error> {
+        let view = self.store.home(self.home).await?;
+        let collection = view
+            .collection_by_id(shown.id)
+            .ok_or(Refusal::NoCollection)?;
+        let mut then = view.objects_at(collection, self.revision).await?;
+        let mut now = view.objects_at(collection, u64::MAX).await?;
+        if let Some(only) = only {
+            then.retain(|name, _| name == only);
+            now.retain(|name, _| name == only);
+        }
+        if let Some(only) = only
+            && then.is_empty()
+            && now.is_empty()
+        {
+            // It was removed before the moment: the last text it had is what is wanted.
+            let versions = view.object_history(collection, only).await?;
+            let last = versions.into_iter().find_map(|version| version.header);
+            let last = last.ok_or(Refusal::NoHistory)?;
+            then.insert(only.to_owned(), last);
+        }
+        let mut edits = Vec::new();
+        for (name, header) in &now {
+            if !then.contains_key(name) {
+                edits.push(Edit::Remove(header.clone()));
+            }
+        }
+        for (name, header) in then {
+            if now.get(&name).is_none_or(|now| now.text != header.text) {
+                edits.push(Edit::Write(header));
+            }
+        }
+        let mut rest = edits.as_slice();
+        while !rest.is_empty() {
+            let (batch, left) = rest.split_at(batch_length(rest));
+            self.batch(shown, batch).await?;
+            rest = left;
+        }
+        Ok(())
+    }
+
+    /// One bounded commit.
+    async fn batch(&mut self, shown: &Collection, edits: &[Edit]) -> Result<(), Error> {
+        let view = self.store.home(self.home).await?;
+        let collection = view
+            .collection_by_id(shown.id)
+            .ok_or(Refusal::NoCollection)?;
+        let writes: Vec<Header> = edits.iter().filter_map(Edit::written).cloned().collect();
+        let texts = view.texts(&writes).await?;
+        let removed: Vec<&str> = edits.iter().filter_map(Edit::removed).collect();
+        let mut puts: BTreeMap<&str, Put> = BTreeMap::new();
+        for (header, text) in writes.iter().zip(texts) {
+            if collection.unique_uids()
+                && let Some(holder) = view.name_by_uid(collection, header.uid()).await?
+                && holder != header.name()
+                && !removed.contains(&holder.as_str())
+            {
+                let clash = (shown.name.clone(), header.name().to_owned(), holder);
+                self.restored.clashes.push(clash);
+                continue;
+            }
+            puts.insert(header.name(), again(header, text));
+        }
+        self.commit(|home| {
+            // Somebody may have removed one meanwhile; then there is nothing left to remove.
+            for name in &removed {
+                home.remove_object_if_there(shown.id, *name);
+            }
+            for put in puts.values() {
+                home.put(shown.id, put.clone());
+            }
+            Ok(())
+        })
+        .await?;
+        for edit in edits {
+            let (Edit::Write(header) | Edit::Remove(header)) = edit;
+            let name = (shown.name.clone(), header.name().to_owned());
+            if header.tag.is_some() {
+                self.restored.meetings.push(name.clone());
+            }
+            match edit {
+                Edit::Remove(_) => self.restored.removed.push(name),
+                Edit::Write(_) if puts.contains_key(header.name()) => {
+                    self.restored.written.push(name);
+                }
+                Edit::Write(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Edit {
+    fn written(&self) -> Option<&Header> {
+        match self {
+            Self::Write(header) => Some(header),
+            Self::Remove(_) => None,
+        }
+    }
+
+    fn removed(&self) -> Option<&str> {
+        match self {
+            Self::Remove(header) => Some(header.name()),
+            Self::Write(_) => None,
+        }
+    }
+}
+
+/// How many of the edits fit into one commit.
+fn batch_length(edits: &[Edit]) -> usize {
+    let mut bytes = 0_usize;
+    let fits = edits.iter().take(OBJECTS).take_while(|edit| {
+        let size = edit
+            .written()
+            .map_or(0, |header| header.size_bytes as usize);
+        bytes = bytes.saturating_add(size.min(super::stage::LONG_TEXT));
+        bytes <= BYTES
+    });
+    fits.count().max(1)
+}
+
+/// An older object, written again.
+fn again(header: &Header, text: bytes::Bytes) -> Put {
+    Put {
+        name: header.name().to_owned(),
+        text,
+        uid: Some(header.uid().to_owned()),
+        component: header.component,
+        summary: header.summary().to_vec(),
+        tag: header.tag.map_or(Tag::None, |_| Tag::Move),
+        shared: Sharing::Moves,
+    }
+}
