@@ -39,8 +39,6 @@ pub trait DiskFile: Send {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
     /// The length in bytes.
     fn length(&self) -> io::Result<u64>;
-    /// Cuts or extends the file to this length.
-    fn truncate(&mut self, length: u64) -> io::Result<()>;
     /// Makes what was written durable, as fdatasync does: bytes and length, not the name.
     fn sync(&mut self) -> io::Result<()>;
 }
@@ -148,10 +146,6 @@ impl DiskFile for RealFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -18,6 +18,7 @@ use rustix::fs::FlockOperation;
 use super::committer::Committer;
 use super::cure::Patient;
 use super::disk::{Disk, RealDisk, create_private_directory};
+use super::journal_files::Stop;
 use super::kv::{Answer, Batch, CommitError, Key, Kv, Ordered, ReadError, Row, Scan, Value, View};
 use super::recovery::{OpenError, recover};
 use super::retention::Progress;
@@ -177,7 +178,7 @@ impl Engine {
 
     /// Makes the data durable and moves the durable mark.
     pub fn persist(&self) -> Result<(), String> {
-        self.shared.persist()
+        self.shared.persist(Stop::None)
     }
 
     /// Commits what waits, makes the data durable and ends the threads. Later batches are refused;
@@ -190,13 +191,13 @@ impl Engine {
         }
         self.shared.wake.notify_all();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let threaded = !threads.is_empty();
         for thread in threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the store stopped by a panic");
             }
         }
-        if threaded && let Err(error) = self.shared.persist() {
+        while self.shared.committer.step() {}
+        if let Err(error) = self.shared.persist(Stop::Clean) {
             tracing::warn!(error, "the data was not made durable; the journal has it");
         }
     }
@@ -204,7 +205,14 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.close();
+        // Without threads the owner says when it is closed.
+        let threads = self
+            .threads
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !threads.is_empty() {
+            self.close();
+        }
     }
 }
 

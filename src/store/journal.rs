@@ -1,8 +1,9 @@
 //! The journal: what makes a commit durable.
 //!
 //! Groups of batches are appended to the last segment as one record each and synced before anybody is
-//! answered. A failed append or sync is never written over: the segment is cut at its last good end
-//! and the cut is synced, or the journal takes no more writes until it is opened again.
+//! answered. Nothing is appended behind a failed append or sync: the segment is cut at its last good end
+//! (zeroed from there on) and the cut is synced, or the journal takes no more writes until it is opened
+//! again.
 
 use std::io;
 use std::sync::Arc;
@@ -12,14 +13,19 @@ use super::journal_files::{Manifest, Segment, segment_name};
 use super::journal_record::{SEGMENT_HEAD_BYTES, SegmentHead, encode};
 use super::kv::{Batch, CommitError};
 
+/// A segment is made longer by this many bytes at a time.
+const STEP_BYTES: u64 = 1024 * 1024;
+
 /// The journal, ready to append.
 pub(super) struct Journal {
     disk: Arc<dyn Disk>,
     manifest: Manifest,
     file: Box<dyn DiskFile>,
-    nonce: u64,
+    head: SegmentHead,
     /// The offset behind the last synced record.
     good_end: u64,
+    /// The length of the segment, zeros behind `good_end` included.
+    length: u64,
     /// The sequence of the next batch.
     next: u64,
     segment_bytes: u64,
@@ -30,12 +36,14 @@ pub(super) struct Journal {
 
 /// Where an opened journal continues.
 pub(super) struct Tail {
-    /// The segment written to, cut to `good_end` and synced.
+    /// The segment written to, zero behind `good_end` and synced.
     pub(super) file: Box<dyn DiskFile>,
-    /// Its nonce.
-    pub(super) nonce: u64,
-    /// Its length.
+    /// Its head.
+    pub(super) head: SegmentHead,
+    /// The offset behind its last record.
     pub(super) good_end: u64,
+    /// Its length.
+    pub(super) length: u64,
 }
 
 impl Journal {
@@ -51,8 +59,9 @@ impl Journal {
             disk,
             manifest,
             file: tail.file,
-            nonce: tail.nonce,
+            head: tail.head,
             good_end: tail.good_end,
+            length: tail.length,
             next,
             segment_bytes,
             closed: None,
@@ -67,7 +76,7 @@ impl Journal {
         next: u64,
         segment_bytes: u64,
     ) -> io::Result<Self> {
-        let tail = new_segment(&*disk, &mut manifest, next)?;
+        let tail = new_segment(&*disk, &mut manifest, next, segment_bytes)?;
         Ok(Self::resume(disk, manifest, tail, next, segment_bytes))
     }
 
@@ -94,7 +103,8 @@ impl Journal {
             self.roll().map_err(|error| commit_error(&error))?;
         }
         self.buffer.clear();
-        encode(&mut self.buffer, self.nonce, self.next, batches);
+        encode(&mut self.buffer, self.head.nonce, self.next, batches);
+        self.make_room().map_err(|error| commit_error(&error))?;
         let written = self.file.write_at(self.good_end, &self.buffer);
         if let Err(error) = written.and_then(|()| self.file.sync()) {
             self.cut(&error);
@@ -114,8 +124,27 @@ impl Journal {
         if self.good_end == SEGMENT_HEAD_BYTES as u64 {
             return Ok(());
         }
-        let tail = new_segment(&*self.disk, &mut self.manifest, self.next)?;
-        (self.file, self.nonce, self.good_end) = (tail.file, tail.nonce, tail.good_end);
+        let tail = new_segment(
+            &*self.disk,
+            &mut self.manifest,
+            self.next,
+            self.segment_bytes,
+        )?;
+        (self.file, self.head) = (tail.file, tail.head);
+        (self.good_end, self.length) = (tail.good_end, tail.length);
+        Ok(())
+    }
+
+    /// Makes the segment longer by whole steps until the buffer fits.
+    fn make_room(&mut self) -> io::Result<()> {
+        let wanted = self.good_end + self.buffer.len() as u64;
+        if wanted <= self.length {
+            return Ok(());
+        }
+        let length = wanted.next_multiple_of(self.head.step);
+        write_zeros(&mut *self.file, self.length, length)?;
+        self.file.sync()?;
+        self.length = length;
         Ok(())
     }
 
@@ -131,14 +160,18 @@ impl Journal {
         manifest.write(&*self.disk)?;
         self.manifest = manifest;
         for segment in &removed {
-            self.disk.remove(&segment_name(segment.id))?;
+            match self.disk.remove(&segment_name(segment.id)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                answer => answer?,
+            }
         }
         Ok(removed.len())
     }
 
     /// Cuts the last segment at its good end after a failed append, or closes the journal.
     fn cut(&mut self, cause: &io::Error) {
-        let cut = self.file.truncate(self.good_end);
+        let end = self.good_end + self.buffer.len() as u64;
+        let cut = write_zeros(&mut *self.file, self.good_end, end);
         if let Err(error) = cut.and_then(|()| self.file.sync()) {
             tracing::error!(%cause, %error, "the journal could not be cut after a failed write");
             self.closed = Some(format!(
@@ -159,13 +192,24 @@ fn commit_error(error: &io::Error) -> CommitError {
 }
 
 /// Makes a segment and lists it; it is durable before the manifest names it.
-fn new_segment(disk: &dyn Disk, manifest: &mut Manifest, first: u64) -> io::Result<Tail> {
+fn new_segment(
+    disk: &dyn Disk,
+    manifest: &mut Manifest,
+    first: u64,
+    segment_bytes: u64,
+) -> io::Result<Tail> {
     let mut listed = manifest.clone();
     let id = listed.segments.last().map_or(1, |last| last.id + 1);
-    let nonce = disk.nonce()?;
+    let head = SegmentHead {
+        id,
+        first,
+        nonce: disk.nonce()?,
+        step: segment_bytes.clamp(1, STEP_BYTES),
+    };
+    let length = (SEGMENT_HEAD_BYTES as u64).next_multiple_of(head.step);
     let mut file = disk.create(&segment_name(id))?;
-    let head = SegmentHead { id, first, nonce }.to_bytes();
-    file.write_at(0, &head)?;
+    file.write_at(0, &head.to_bytes())?;
+    write_zeros(&mut *file, SEGMENT_HEAD_BYTES as u64, length)?;
     file.sync()?;
     disk.sync_directory(super::journal_files::DIRECTORY)?;
     listed.segments.push(Segment { id, first });
@@ -173,7 +217,20 @@ fn new_segment(disk: &dyn Disk, manifest: &mut Manifest, first: u64) -> io::Resu
     *manifest = listed;
     Ok(Tail {
         file,
-        nonce,
-        good_end: head.len() as u64,
+        head,
+        good_end: SEGMENT_HEAD_BYTES as u64,
+        length,
     })
+}
+
+/// Writes zeros from one offset to another.
+pub(super) fn write_zeros(file: &mut dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    let mut offset = from;
+    while offset < to {
+        let length = usize::try_from(to - offset).map_or(ZEROS.len(), |l| l.min(ZEROS.len()));
+        file.write_at(offset, ZEROS.get(..length).unwrap_or(&ZEROS))?;
+        offset += length as u64;
+    }
+    Ok(())
 }

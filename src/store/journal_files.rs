@@ -83,16 +83,35 @@ pub(super) struct Mark {
     pub(super) sequence: u64,
     /// The time of the newest commit up to it.
     pub(super) at: UnixMillis,
+    /// Whether the journal ends there, because the store was closed.
+    pub(super) stop: Stop,
+}
+
+/// How a store was left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It is open, or was killed.
+    #[default]
+    None,
+    /// It was closed.
+    Clean,
 }
 
 impl Mark {
     /// Reads the durable mark.
     pub(super) fn read(disk: &dyn Disk) -> io::Result<Small<Self>> {
         read_small(disk, MARK, MARK_TITLE, |lines| {
-            let [sequence, at] = lines else { return None };
+            let [sequence, at, stop] = lines else {
+                return None;
+            };
             Some(Self {
                 sequence: sequence.strip_prefix("sequence ")?.parse().ok()?,
                 at: UnixMillis(at.strip_prefix("time ")?.parse().ok()?),
+                stop: match stop.strip_prefix("stop ")? {
+                    "clean" => Stop::Clean,
+                    "none" => Stop::None,
+                    _ => return None,
+                },
             })
         })
     }
@@ -102,6 +121,10 @@ impl Mark {
         let lines = [
             format!("sequence {}", self.sequence),
             format!("time {}", self.at.0),
+            match self.stop {
+                Stop::None => "stop none".to_owned(),
+                Stop::Clean => "stop clean".to_owned(),
+            },
         ];
         write_small(disk, MARK, MARK_TITLE, lines.into_iter())
     }
@@ -158,8 +181,11 @@ mod tests {
         let segments = vec![Segment { id: 3, first: 7 }, Segment { id: 4, first: 90 }];
         let manifest = Manifest { segments };
         manifest.write(&disk).unwrap();
-        let (sequence, at) = (77, UnixMillis(-3));
-        let mark = Mark { sequence, at };
+        let mark = Mark {
+            sequence: 77,
+            at: UnixMillis(-3),
+            stop: Stop::Clean,
+        };
         mark.write(&disk).unwrap();
         disk.power_loss();
         assert_eq!(Manifest::read(&disk).unwrap(), Small::Good(manifest));

@@ -4,6 +4,10 @@
 //! batches, CRC32C, and the batches (time and writes; checks have been made and are not kept). All
 //! numbers are little-endian. The checksum begins with the segment's nonce, so that neither a record
 //! of another segment nor one written inside a text is ever taken for a record of this one.
+//!
+//! A segment is made longer by whole steps of zeros before it is written to, because a sync of bytes that
+//! are there already is faster than one of a growing file, and because a file that was cut short can then
+//! be told from one whose last record was never finished.
 
 use bytes::Bytes;
 
@@ -13,7 +17,7 @@ use super::kv::{Batch, UnixMillis, Write};
 const SEGMENT_MAGIC: [u8; 8] = *b"KALJRNL1";
 
 /// The length of a segment's head.
-pub(super) const SEGMENT_HEAD_BYTES: usize = 36;
+pub(super) const SEGMENT_HEAD_BYTES: usize = 44;
 
 /// The first bytes of a record.
 const RECORD_MAGIC: [u8; 4] = *b"\xf5KRC";
@@ -33,13 +37,15 @@ pub(super) struct SegmentHead {
     pub(super) first: u64,
     /// What its checksums begin with.
     pub(super) nonce: u64,
+    /// Its length is a multiple of this.
+    pub(super) step: u64,
 }
 
 impl SegmentHead {
     /// The bytes of the head.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = SEGMENT_MAGIC.to_vec();
-        for number in [self.id, self.first, self.nonce] {
+        for number in [self.id, self.first, self.nonce, self.step] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         let checksum = crc32c::crc32c(&bytes);
@@ -58,8 +64,12 @@ impl SegmentHead {
         if fields.take(8)? != SEGMENT_MAGIC.as_slice() {
             return None;
         }
-        let (id, first, nonce) = (fields.u64()?, fields.u64()?, fields.u64()?);
-        Some(Self { id, first, nonce })
+        Some(Self {
+            id: fields.u64()?,
+            first: fields.u64()?,
+            nonce: fields.u64()?,
+            step: fields.u64().filter(|step| *step > 0)?,
+        })
     }
 }
 
@@ -136,7 +146,7 @@ pub(super) fn encode_batch(out: &mut Vec<u8>, batch: &Batch) {
 pub(super) enum Found {
     /// A good record, and the offset behind it.
     Record(Record, usize),
-    /// The end of the bytes.
+    /// The end: nothing but zeros follow.
     End,
     /// Bytes that are no good record.
     Bad,
@@ -144,7 +154,8 @@ pub(super) enum Found {
 
 /// Reads what is at `offset` of a segment's bytes.
 pub(super) fn decode(bytes: &Bytes, nonce: u64, offset: usize) -> Found {
-    if offset >= bytes.len() {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    if rest.iter().all(|byte| *byte == 0) {
         return Found::End;
     }
     decode_record(bytes, nonce, offset)
@@ -293,8 +304,12 @@ mod tests {
 
     #[test]
     fn a_damaged_segment_head_is_seen() {
-        let (id, first, nonce) = (1, 2, 3);
-        let head = SegmentHead { id, first, nonce };
+        let head = SegmentHead {
+            id: 1,
+            first: 2,
+            nonce: 3,
+            step: 4,
+        };
         let good = head.to_bytes();
         assert_eq!(good.len(), SEGMENT_HEAD_BYTES);
         assert_eq!(SegmentHead::from_bytes(&good), Some(head));

@@ -2,7 +2,8 @@
 //!
 //! A bad record with nothing good behind it is the end of the journal: it was being written when the
 //! power went. A bad record followed by a good one, or a segment that is not there, is a gap: no harm
-//! where the tree holds its sequences, else an error.
+//! where the tree holds its sequences, else an error. So is a last segment that is gone or was cut short,
+//! unless a clean stop says where the journal ended.
 
 use std::fmt;
 use std::io;
@@ -28,16 +29,16 @@ pub(super) struct Replayed {
 /// Where the last segment goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TailPlace {
-    /// The number of the segment.
-    pub(super) id: u64,
-    /// Its nonce.
-    pub(super) nonce: u64,
+    /// Its head.
+    pub(super) head: SegmentHead,
     /// The offset of its last good record; of the head if there is none.
     pub(super) last_record: u64,
     /// The offset behind its last good record.
     pub(super) good_end: u64,
-    /// Bytes behind that offset that are no record.
-    pub(super) torn_bytes: u64,
+    /// Its length.
+    pub(super) length: u64,
+    /// Whether what follows is a record that was never finished, and not just zeros.
+    pub(super) torn: bool,
 }
 
 /// Why a replay stopped.
@@ -89,6 +90,8 @@ pub(super) struct Span<'a> {
     pub(super) sequence: u64,
     /// The last sequence that may be missing, because somebody else holds it.
     pub(super) held: u64,
+    /// The last sequence of the journal, if a clean stop told it.
+    pub(super) end: Option<u64>,
 }
 
 /// What receives the records; it may stop the replay, and then nothing behind is looked at.
@@ -117,7 +120,10 @@ pub(super) fn replay(
         if state.stopped {
             break;
         }
-        if tail.is_none() && Some(segment) == segments.last() && state.held < state.expected {
+        let whole = from
+            .end
+            .is_some_and(|end| end <= from.held.max(state.expected - 1));
+        if tail.is_none() && Some(segment) == segments.last() && !whole {
             let (file, from) = (name, state.expected);
             return Err(ReplayError::Gap {
                 file,
@@ -142,7 +148,8 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    /// Replays one segment; answers where it goes on, or `None` if it is missing or has no good head.
+    /// Replays one segment; answers where it goes on, or `None` if it is missing, has no good head or
+    /// was cut short.
     fn segment(
         &mut self,
         disk: &dyn Disk,
@@ -157,28 +164,35 @@ impl State<'_> {
             return Ok(None);
         };
         let (mut last_record, mut offset) = (0, SEGMENT_HEAD_BYTES);
-        loop {
+        let torn = loop {
             let (record, end) = match decode(&bytes, head.nonce, offset) {
                 Found::Record(record, end) => (record, end),
-                Found::End => break,
+                Found::End => break false,
                 Found::Bad => match resume(&bytes, head.nonce, offset, self.expected) {
                     Some(found) => found,
-                    None => break,
+                    None => break true,
                 },
             };
             last_record = offset;
             self.record(&record, name)?;
             offset = end;
             if self.stopped {
-                break;
+                break false;
             }
+        };
+        let (good_end, length) = (offset as u64, bytes.len() as u64);
+        // Steps are added before they are written to: records reach into a part of one only if the file
+        // was cut short, and nothing is gone if zeros follow them.
+        let in_part = last_record > 0 && good_end > length - length % head.step;
+        if in_part && (torn || good_end == length) {
+            return Ok(None);
         }
         Ok(Some(TailPlace {
-            id: segment.id,
-            nonce: head.nonce,
+            head,
             last_record: last_record as u64,
-            good_end: offset as u64,
-            torn_bytes: (bytes.len() - offset) as u64,
+            good_end,
+            length,
+            torn,
         }))
     }
 

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use super::checkpoint::{CheckpointError, Piece, read_checkpoint};
 use super::checkpoint_files::{self, Checkpoint};
 use super::disk::{Disk, Reader, read_exact_at};
-use super::journal::{Journal, Tail};
-use super::journal_files::{DIRECTORY, Manifest, Mark, Small, segment_id, segment_name};
+use super::journal::{Journal, Tail, write_zeros};
+use super::journal_files::{DIRECTORY, Manifest, Mark, Small, Stop, segment_id, segment_name};
 use super::journal_record::Record;
 use super::journal_replay::{ReplayError, Replayed, Span, TailPlace, read_manifest, replay};
 use super::kv::{UnixMillis, Write};
@@ -263,12 +263,20 @@ impl Recovery<'_> {
     fn catch_up(&self, tree: &dyn Tree, from: u64) -> Result<CaughtUp, Failure> {
         let held = tree.applied()?;
         let mut catching = Catching::new(tree, held);
-        let from = Span {
+        let mut span = Span {
             segments: &self.manifest.segments,
             sequence: from,
             held,
+            end: (self.mark.stop == Stop::Clean).then_some(self.mark.sequence),
         };
-        let replayed = replay(&**self.disk, from, &mut |record| {
+        // Records may only be applied again if all behind them are: those before a gap would undo what
+        // the tree holds of it. So the gaps are found first.
+        let replayed = replay(&**self.disk, span, &mut |_| Ok(ControlFlow::Continue(())))?;
+        span.sequence = replayed.gaps.last().map_or(from, |(_, to)| to + 1);
+        if held >= replayed.next {
+            span.sequence = held + 1;
+        }
+        replay(&**self.disk, span, &mut |record| {
             catching.record(record).map_err(|error| error.0)?;
             Ok(ControlFlow::Continue(()))
         })?;
@@ -366,6 +374,11 @@ impl Recovery<'_> {
                 Journal::begin(disk, manifest, next, segment_bytes)?
             }
         };
+        let mut mark = self.mark;
+        if mark.stop == Stop::Clean {
+            mark.stop = Stop::None;
+            mark.write(&**self.disk)?;
+        }
         let files = self.disk.list(DIRECTORY)?;
         let present = |id| files.iter().any(|name| segment_id(name) == Some(id));
         if !self.manifest.segments.iter().all(|s| present(s.id)) {
@@ -375,7 +388,7 @@ impl Recovery<'_> {
         Ok(Recovered {
             journal,
             tree,
-            mark: self.mark,
+            mark,
             at: caught_up.at,
             replayed_bytes: caught_up.bytes,
             needs_checkpoint,
@@ -386,26 +399,27 @@ impl Recovery<'_> {
 /// Cuts what is no record off the end of the last segment and makes what is kept durable.
 ///
 /// Nobody knows whether the last sync before the stop was done, or failed: then what was read may be in
-/// memory only, and syncing again would do nothing. So the last record, which alone can be in that
-/// state, is written once more.
+/// memory only, and syncing again would do nothing. So the last record and the zeros behind it, which
+/// alone can be in that state, are written once more.
 fn cut(disk: &dyn Disk, place: TailPlace) -> io::Result<Tail> {
-    let mut file = disk.open(&segment_name(place.id))?;
-    if place.torn_bytes > 0 {
-        tracing::warn!(
-            bytes = place.torn_bytes,
-            "a record at the end of the journal was never finished and is cut"
-        );
-        file.truncate(place.good_end)?;
+    let mut file = disk.open(&segment_name(place.head.id))?;
+    if place.torn {
+        tracing::warn!("a record at the end of the journal was never finished and is cut");
     }
     let length = usize::try_from(place.good_end - place.last_record).map_err(io::Error::other)?;
     let mut record = vec![0; length];
     read_exact_at(&*file, place.last_record, &mut record)?;
     file.write_at(place.last_record, &record)?;
+    write_zeros(&mut *file, place.good_end, place.length)?;
     file.sync()?;
     Ok(Tail {
         file,
-        nonce: place.nonce,
+        head: place.head,
         good_end: place.good_end,
+        // A part of a step is one that was being added, and is added again.
+        length: place
+            .good_end
+            .max(place.length - place.length % place.head.step),
     })
 }
 

@@ -168,6 +168,7 @@ impl Past<'_> {
             segments: &self.manifest.segments,
             sequence: sequence + 1,
             held: 0,
+            end: None,
         };
         replay(self.disk, span, &mut |record| {
             let wanted = record.batches.iter().take_while(|b| b.at <= self.moment);
@@ -242,9 +243,14 @@ fn build_in(
     let sequence = sequence + 1;
     tree.apply(&stamp.iter().collect::<Vec<_>>(), sequence)?;
     tree.persist()?;
-    let rows = write_checkpoint(&*disk, &*tree, Mark { sequence, at })?;
+    let mark = Mark {
+        sequence,
+        at,
+        ..Mark::default()
+    };
+    let rows = write_checkpoint(&*disk, &*tree, mark)?;
     drop(tree);
-    Mark { sequence, at }.write(&*disk)?;
+    mark.write(&*disk)?;
     Journal::begin(disk, Manifest::default(), sequence + 1, SEGMENT_BYTES)?;
     sync_directory(root)?;
     Ok(Restored { sequence, at, rows })

@@ -10,7 +10,7 @@ use super::checkpoint::{CheckpointWriter, Summary, read_checkpoint};
 use super::checkpoint_files::{self, Checkpoint, UNVERIFIED};
 use super::disk::{Disk, Reader, Writer};
 use super::engine::{Engine, Shared};
-use super::journal_files::{Mark, Segment, segment_name};
+use super::journal_files::{Mark, Segment, Stop, segment_name};
 use super::journal_replay::{Span, replay};
 use super::kv::{Key, Row, Scan, UnixMillis, View};
 use super::recovery::Recovered;
@@ -46,7 +46,7 @@ impl Progress {
         let segments = &recovered.journal.manifest().segments;
         let mut uncovered_bytes = 0;
         for segment in kept(segments, covered + 1) {
-            uncovered_bytes += disk.open(&segment_name(segment.id))?.length()?;
+            uncovered_bytes += length(disk, &segment_name(segment.id))?;
         }
         Ok(Self {
             mark: recovered.mark,
@@ -57,6 +57,14 @@ impl Progress {
             row_bytes: newest.map_or(0, |checkpoint| checkpoint.row_bytes),
             needs_checkpoint: recovered.needs_checkpoint,
         })
+    }
+}
+
+/// The length of a file; zero if it is missing.
+fn length(disk: &dyn Disk, name: &str) -> io::Result<u64> {
+    match disk.open(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        file => file?.length(),
     }
 }
 
@@ -108,7 +116,7 @@ impl Shared {
 
     /// Does what is due; what fails is logged and tried again later.
     pub(super) fn tend(&self) {
-        if let Err(error) = self.persist() {
+        if let Err(error) = self.persist(Stop::None) {
             tracing::error!(error, "the data could not be made durable");
         }
         if self.wants_checkpoint()
@@ -121,7 +129,7 @@ impl Shared {
     }
 
     /// Makes the data durable and moves the durable mark.
-    pub(super) fn persist(&self) -> Result<(), String> {
+    pub(super) fn persist(&self, stop: Stop) -> Result<(), String> {
         let appended = self.appended();
         let Some(visible) = self.committer.in_tree() else {
             return Err("the data lags behind the journal".to_owned());
@@ -129,8 +137,9 @@ impl Shared {
         let mark = Mark {
             sequence: visible.sequence,
             at: visible.at,
+            stop,
         };
-        if self.progress().mark.sequence != mark.sequence {
+        if self.progress().mark != mark {
             if let Err(symptom) = self.committer.patient.persist() {
                 let patient = &self.committer.patient;
                 patient.cure(&self.committer, symptom.generation, 1)?;
@@ -182,6 +191,7 @@ impl Shared {
             segments: &manifest.segments,
             sequence: from,
             held: 0,
+            end: Some(to),
         };
         let mut next = from.sequence;
         replay(&*self.disk, from, &mut |record| {
@@ -280,7 +290,7 @@ impl Shared {
         let names = names.chain(segments.map(|segment| segment_name(segment.id)));
         let mut bytes = 0;
         for name in names {
-            bytes += self.disk.open(&name)?.length()?;
+            bytes += length(&*self.disk, &name)?;
         }
         Ok(bytes)
     }

@@ -53,14 +53,12 @@ struct Contents {
     seen: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Unsynced>,
-    /// Writes whose sync failed: seen, and never made durable by a later sync.
-    doomed: Vec<Unsynced>,
 }
 
 #[derive(Clone, Debug)]
-enum Unsynced {
-    Write { offset: usize, bytes: Vec<u8> },
-    Truncate { length: usize },
+struct Unsynced {
+    offset: usize,
+    bytes: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -213,14 +211,8 @@ impl State {
     /// Decides what a file holds after the power loss.
     fn settle(&mut self, contents: &mut Contents) {
         let mut bytes = std::mem::take(&mut contents.durable);
-        let mut unsynced = std::mem::take(&mut contents.doomed);
-        unsynced.append(&mut contents.unsynced);
-        for change in unsynced {
-            match change {
-                Unsynced::Truncate { length } if self.below(2) == 0 => bytes.resize(length, 0),
-                Unsynced::Truncate { .. } => {}
-                Unsynced::Write { offset, bytes: new } => self.keep_some(&mut bytes, offset, &new),
-            }
+        for write in contents.unsynced.drain(..) {
+            self.keep_some(&mut bytes, write.offset, &write.bytes);
         }
         contents.seen.clone_from(&bytes);
         contents.durable = bytes;
@@ -374,7 +366,7 @@ impl DiskFile for SimulatedFile {
             };
             let written = bytes.get(..written).unwrap_or_default();
             contents.write(offset, written);
-            contents.unsynced.push(Unsynced::Write {
+            contents.unsynced.push(Unsynced {
                 offset,
                 bytes: written.to_vec(),
             });
@@ -403,20 +395,13 @@ impl DiskFile for SimulatedFile {
         self.with(|_, contents| Ok(contents.seen.len() as u64))
     }
 
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        let length = usize::try_from(length).map_err(io::Error::other)?;
-        self.with(|state, contents| {
-            state.call()?;
-            contents.seen.resize(length, 0);
-            contents.unsynced.push(Unsynced::Truncate { length });
-            Ok(())
-        })
-    }
-
     fn sync(&mut self) -> io::Result<()> {
         self.with(|state, contents| {
             if let Err(error) = state.call() {
-                contents.doomed.append(&mut contents.unsynced);
+                // What was not written now is seen on, and no later sync writes it.
+                for write in contents.unsynced.drain(..) {
+                    state.keep_some(&mut contents.durable, write.offset, &write.bytes);
+                }
                 return Err(error);
             }
             if state.syncing == Syncing::Works {
@@ -432,37 +417,10 @@ impl Contents {
         write_into(&mut self.seen, offset, bytes);
     }
 
-    /// Makes the unsynced changes durable; a cut ends the doomed writes behind it, and writing the same
-    /// place again those at it.
+    /// Makes the unsynced writes durable.
     fn sync(&mut self) {
-        for change in self.unsynced.drain(..) {
-            match change {
-                Unsynced::Write { offset, bytes } => {
-                    write_into(&mut self.durable, offset, &bytes);
-                    let end = offset + bytes.len();
-                    self.doomed.retain(|doomed| !doomed.is_within(offset, end));
-                }
-                Unsynced::Truncate { length } => {
-                    self.durable.resize(length, 0);
-                    self.doomed.retain(|doomed| doomed.begins_before(length));
-                }
-            }
-        }
-    }
-}
-
-impl Unsynced {
-    fn begins_before(&self, length: usize) -> bool {
-        match self {
-            Self::Write { offset, .. } => *offset < length,
-            Self::Truncate { .. } => false,
-        }
-    }
-
-    fn is_within(&self, start: usize, end: usize) -> bool {
-        match self {
-            Self::Write { offset, bytes } => *offset >= start && offset + bytes.len() <= end,
-            Self::Truncate { .. } => false,
+        for write in self.unsynced.drain(..) {
+            write_into(&mut self.durable, write.offset, &write.bytes);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! **Gaps**: a row that damage made sled forget without an error is noticed only where the sequence it
 //! holds falls behind the durable mark.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
@@ -15,7 +16,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use super::disk::{create_private_directory, sync_directory};
@@ -52,6 +53,7 @@ impl SledSource {
     }
 
     fn open_at(&self, path: &Path) -> Result<Box<dyn Tree>, TreeError> {
+        quieten();
         create_private_directory(path).map_err(|error| io_error(&error))?;
         remove_leftovers(path).map_err(|error| io_error(&error))?;
         let config = sled::Config::new()
@@ -134,9 +136,30 @@ fn io_error(error: &io::Error) -> TreeError {
     TreeError(format!("the data directory cannot be used: {error}"))
 }
 
+thread_local! {
+    /// Whether this thread is inside sled, whose panics are logged where they are caught.
+    static IN_SLED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics that are caught here from being printed.
+fn quieten() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !IN_SLED.get() {
+                print(panic);
+            }
+        }));
+    });
+}
+
 /// Calls sled; an error or a panic becomes a sentence.
 fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, TreeError> {
-    match catch_unwind(AssertUnwindSafe(call)) {
+    let outer = IN_SLED.replace(true);
+    let answer = catch_unwind(AssertUnwindSafe(call));
+    IN_SLED.set(outer);
+    match answer {
         Ok(answer) => answer.map_err(|error| TreeError(format!("sled: {error}"))),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);

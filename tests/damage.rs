@@ -1,0 +1,259 @@
+//! Damaged directories: each file of a store truncated, flipped, emptied or removed.
+//!
+//! The store opens with everything acknowledged, or refuses with a sentence that says what to do; it
+//! never panics and never loses anything silently. The images are taken of an open store, as a killed
+//! process leaves it, and of a closed one.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kalends::store::kv::{Batch, Key, Kv, Row, Scan, UnixMillis, View};
+use kalends::store::{Engine, OpenError, Options, open};
+
+/// A directory that is removed when it is dropped.
+struct Scratch(PathBuf);
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl Scratch {
+    fn new() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("kalends-damage-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn options() -> Options {
+    Options {
+        reserve_bytes: 0,
+        segment_bytes: 200 * 1024,
+        ..Options::default()
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.build().unwrap().block_on(future)
+}
+
+async fn all(kv: &Engine) -> Vec<Row> {
+    let scan = Scan::prefix(Key::new(), usize::MAX);
+    kv.scan(View::Durable, scan).await.unwrap()
+}
+
+/// Commits some hundred batches of different sizes, with marks and a checkpoint between.
+async fn fill(kv: &Engine) {
+    for number in 0..300_u32 {
+        let mut batch = Batch::new(UnixMillis(i64::from(number)));
+        let size = [10, 300, 2_000, 9_000][usize::try_from(number % 4).unwrap()];
+        let value = number.to_be_bytes().repeat(size / 4);
+        batch.put(format!("row/{:04}", number * 7919 % 1000), value);
+        batch.put("newest", number.to_string());
+        if number > 10 {
+            batch.remove(format!("row/{:04}", (number - 10) * 7919 % 1000 / 2));
+        }
+        assert_eq!(kv.commit(batch).await, Ok(()));
+        match number {
+            100 | 200 => kv.persist().unwrap(),
+            150 => kv.checkpoint().unwrap(),
+            _ => {}
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn files(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Remove,
+    Empty,
+    /// Keeps this many hundredths.
+    Truncate(usize),
+    /// Flips a bit this many hundredths into the file.
+    Flip(usize),
+    /// Zeroes 4 KiB this many hundredths into the file.
+    Zero(usize),
+}
+
+fn inflict(path: &Path, damage: Damage) {
+    let mut bytes = fs::read(path).unwrap();
+    let length = bytes.len();
+    let at = |hundredths: usize| (length * hundredths / 100).min(length.saturating_sub(1));
+    match damage {
+        Damage::Remove => return fs::remove_file(path).unwrap(),
+        Damage::Empty => bytes.clear(),
+        Damage::Truncate(hundredths) => bytes.truncate(at(hundredths)),
+        Damage::Flip(hundredths) => {
+            let at = at(hundredths);
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 8;
+            }
+        }
+        Damage::Zero(hundredths) => {
+            let at = at(hundredths);
+            bytes
+                .iter_mut()
+                .skip(at)
+                .take(4096)
+                .for_each(|byte| *byte = 0);
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+fn damages() -> Vec<Damage> {
+    let mut all = vec![Damage::Remove, Damage::Empty];
+    all.extend([10, 97].map(Damage::Truncate));
+    all.extend([0, 20, 60, 99].map(Damage::Flip));
+    all.extend([30, 95].map(Damage::Zero));
+    all
+}
+
+/// Inflicts each damage on each file below `part` and tells how opening went.
+fn try_all(image: &Path, rows: &[Row], part: &str) -> Vec<(String, Result<(), OpenError>)> {
+    let mut outcomes = Vec::new();
+    for file in files(&image.join(part)) {
+        for damage in damages() {
+            let scratch = Scratch::new();
+            copy(image, &scratch.0);
+            let name = file.strip_prefix(image).unwrap();
+            inflict(&scratch.0.join(name), damage);
+            let case = format!("{} {damage:?}", name.display());
+            let outcome = open(&scratch.0, options()).map(|engine| {
+                let found = wait(all(&engine));
+                assert!(found == rows, "{case}: rows are lost or wrong");
+                // And it takes commits, and keeps them.
+                let mut batch = Batch::new(UnixMillis(1000));
+                batch.put("afterwards", "1");
+                assert_eq!(wait(engine.commit(batch)), Ok(()), "{case}");
+                drop(engine);
+                let again = open(&scratch.0, options()).unwrap();
+                assert_eq!(wait(all(&again)).len(), rows.len() + 1, "{case}");
+            });
+            outcomes.push((case, outcome));
+        }
+    }
+    outcomes
+}
+
+/// The images of a store that was killed and of one that was closed, and its rows.
+fn images(scratch: &Scratch) -> (PathBuf, PathBuf, Vec<Row>) {
+    let [home, killed, closed] = ["home", "killed", "closed"].map(|name| scratch.0.join(name));
+    let engine = open(&home, options()).unwrap();
+    wait(fill(&engine));
+    let rows = wait(all(&engine));
+    copy(&home, &killed);
+    drop(engine);
+    copy(&home, &closed);
+    (killed, closed, rows)
+}
+
+fn all_open(outcomes: Vec<(String, Result<(), OpenError>)>) {
+    assert!(outcomes.len() >= damages().len());
+    for (case, outcome) in outcomes {
+        if let Err(error) = outcome {
+            panic!("{case}: {error}");
+        }
+    }
+}
+
+#[test]
+fn damage_to_the_data_of_a_killed_server_is_mended() {
+    let scratch = Scratch::new();
+    let (killed, _, rows) = images(&scratch);
+    all_open(try_all(&killed, &rows, "sled"));
+}
+
+#[test]
+fn damage_to_the_data_of_a_closed_server_is_mended() {
+    let scratch = Scratch::new();
+    let (_, closed, rows) = images(&scratch);
+    all_open(try_all(&closed, &rows, "sled"));
+    all_open(try_all(&closed, &rows, "checkpoints"));
+}
+
+#[test]
+fn damage_to_the_journal_of_a_closed_server_is_mended_from_the_data() {
+    let scratch = Scratch::new();
+    let (_, closed, rows) = images(&scratch);
+    all_open(try_all(&closed, &rows, "journal"));
+}
+
+#[test]
+fn damage_to_the_journal_of_a_killed_server_is_mended_or_refused() {
+    let scratch = Scratch::new();
+    let (killed, _, rows) = images(&scratch);
+    let mut refused = 0;
+    for (case, outcome) in try_all(&killed, &rows, "journal") {
+        if let Err(error) = outcome {
+            assert!(matches!(error, OpenError::Lost(_)), "{case}: {error}");
+            let sentence = error.to_string();
+            assert!(sentence.starts_with("journal/"), "{case}: {sentence}");
+            assert!(sentence.contains("kalends restore"), "{case}: {sentence}");
+            refused += 1;
+        }
+    }
+    // The newest segment, which nothing else holds, can be lost; the others cannot.
+    assert!((1..=8).contains(&refused), "{refused}");
+}
+
+#[test]
+fn data_without_a_journal_is_refused() {
+    let scratch = Scratch::new();
+    let (killed, closed, _) = images(&scratch);
+    for image in [killed, closed] {
+        fs::remove_dir_all(image.join("journal")).unwrap();
+        let refused = open(&image, options()).unwrap_err();
+        assert!(matches!(refused, OpenError::JournalMissing), "{refused}");
+        assert_eq!(refused.to_string().lines().count(), 1);
+    }
+}
+
+#[test]
+fn what_sled_leaves_of_a_snapshot_does_not_keep_it_from_opening() {
+    let scratch = Scratch::new();
+    let (_, closed, rows) = images(&scratch);
+    fs::write(closed.join("sled/snap.0000000000000040.generating"), "half").unwrap();
+    fs::write(closed.join("sled/snap.00000000000000FF"), "").unwrap();
+    let engine = open(&closed, options()).unwrap();
+    assert!(wait(all(&engine)) == rows);
+    assert!(
+        !closed.join("sled.damaged").exists(),
+        "it was rebuilt for that"
+    );
+}
