@@ -31,6 +31,8 @@ mod zone_tests;
 #[cfg(test)]
 mod object_tests;
 #[cfg(test)]
+mod rule_props;
+#[cfg(test)]
 mod summary_tests;
 #[cfg(test)]
 mod tests;

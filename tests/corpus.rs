@@ -1,0 +1,32 @@
+//! The corpora of the fuzz targets, run as plain tests: what was once found stays mended.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "fuzz/checks/objects.rs"]
+mod objects;
+#[path = "fuzz/checks/rules.rs"]
+mod rules;
+
+fn run(name: &str, check: fn(&[u8])) {
+    let folder = format!("{}/tests/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "{name}");
+    for file in files {
+        eprintln!("{}", file.display());
+        check(&std::fs::read(file).unwrap());
+    }
+}
+
+#[test]
+fn rules_do_no_harm() {
+    run("rules", rules::check);
+}
+
+#[test]
+fn objects_do_no_harm() {
+    run("objects", objects::check);
+}
