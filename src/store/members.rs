@@ -1,7 +1,7 @@
 //! The index of a collection in memory: its headers by name, and its change log.
 //!
-//! Rows lie in chunks of 1,024 behind `Arc`s, in the order in which they came; two sorted lists of
-//! their numbers give the order of names and that of changes. A commit copies the chunks it touches
+//! Rows lie in chunks of 1,024 behind `Arc`s, in the order in which they came; sorted lists of their
+//! numbers give the order of names, that of changes, and the months they lie in. A commit copies the chunks it touches
 //! and shares the rest, so a reader who holds an `Arc` has a consistent view at one revision.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::buckets::{Buckets, Times};
 use super::chunked::{CHUNK, Chunked, Place};
 use super::codec::Malformed;
-use super::collection::{State, Viewer};
+use super::collection::{Component, State, Viewer};
 use super::header::{Header, Origin, Record, name_of};
 use super::sync::{BadToken, Changes, Entry, Since};
 use super::{Id, Position};
+use crate::recur::{Range, Summary, Verdict, Zone};
 
 /// The members of a collection at one revision, live ones and tombstones.
 #[derive(Clone, Debug)]
@@ -23,6 +25,7 @@ pub struct Members {
     pub(super) rows: Vec<Arc<Rows>>,
     names: Chunked<u32>,
     log: Chunked<Logged>,
+    buckets: Buckets,
     free: Arc<Vec<u32>>,
     next: u32,
     pub(super) state: State,
@@ -32,8 +35,22 @@ pub struct Members {
 /// An entry of the change log: where the row with this number last changed.
 #[derive(Clone, Copy, Debug)]
 struct Logged {
-    at: Position,
+    revision: u64,
+    n: u32,
     slot: u32,
+}
+
+impl Logged {
+    fn new(Position { revision, n }: Position, slot: u32) -> Self {
+        Self { revision, n, slot }
+    }
+
+    fn at(self) -> Position {
+        Position {
+            revision: self.revision,
+            n: self.n,
+        }
+    }
 }
 
 /// Up to 1,024 rows in one piece of memory.
@@ -85,11 +102,13 @@ impl Members {
     pub(super) fn collect(origin: Origin, rows: &[Bytes], state: State) -> Result<Self, Malformed> {
         let slots: Vec<u32> = (0..).take(rows.len()).collect();
         let mut log = Vec::with_capacity(rows.len());
+        let mut times = Vec::with_capacity(rows.len());
         for (row, slot) in rows.iter().zip(&slots) {
-            let at = Record::read(row.clone(), &origin)?.position();
-            log.push(Logged { at, slot: *slot });
+            let record = Record::read(row.clone(), &origin)?;
+            log.push(Logged::new(record.position(), *slot));
+            times.push((*slot, times_of(&record)));
         }
-        log.sort_unstable_by_key(|entry| entry.at);
+        log.sort_unstable_by_key(|entry| entry.at());
         let chunks = rows.chunks(CHUNK);
         Ok(Self {
             origin,
@@ -98,6 +117,7 @@ impl Members {
                 .collect(),
             names: Chunked::from_sorted(&slots),
             log: Chunked::from_sorted(&log),
+            buckets: Buckets::collect(times.into_iter()),
             free: Arc::default(),
             next: u32::try_from(rows.len()).unwrap_or(u32::MAX),
             state,
@@ -130,6 +150,47 @@ impl Members {
     /// The header of the object of this name.
     pub fn header(&self, name: &str) -> Option<Header> {
         self.record_of(name)?.live()
+    }
+
+    /// The objects that overlap a range of time, in the order of their names: certainly, or as far
+    /// as can be told without their texts; RFC 4791 §9.9. None that overlaps is missing. `floating`
+    /// is the zone of times that have none.
+    pub fn overlapping(
+        &self,
+        range: &Range,
+        floating: &Zone,
+        component: Option<Component>,
+    ) -> Vec<(Header, Verdict)> {
+        let candidates = self.buckets.candidates(range);
+        let headers = candidates.filter_map(|slot| self.record(slot)?.live());
+        let headers = headers.filter(|h| component.is_none() || h.component == component);
+        let verdict = |header: &Header| match Summary::decode(header.summary()) {
+            Some(summary) => summary.verdict(range, floating),
+            None => Verdict::Maybe,
+        };
+        let judged = headers.map(|header| {
+            let verdict = verdict(&header);
+            (header, verdict)
+        });
+        let mut found: Vec<_> = judged.filter(|(_, v)| *v != Verdict::No).collect();
+        found.sort_unstable_by(|(a, _), (b, _)| a.name().cmp(b.name()));
+        found
+    }
+
+    /// The objects of which an alarm may go off in a range of time, in the order of their names.
+    pub fn alarming(
+        &self,
+        range: &Range,
+        floating: &Zone,
+        component: Option<Component>,
+    ) -> Vec<Header> {
+        let headers = self.iter();
+        let headers = headers.filter(|h| component.is_none() || h.component == component);
+        let may = |header: &Header| {
+            let summary = Summary::decode(header.summary());
+            summary.is_none_or(|summary| summary.may_alarm(range, floating))
+        };
+        headers.filter(may).collect()
     }
 
     /// The sync token of this state; RFC 6578 §4.
@@ -177,7 +238,7 @@ impl Members {
             }
             let header = record.live();
             entries.push(Entry { name, header });
-            walked = logged.at;
+            walked = logged.at();
         }
         Ok(Changes {
             entries,
@@ -194,7 +255,7 @@ impl Members {
         let entries = self.log.iter_from(self.after(position));
         entries.filter_map(|logged| {
             let (name, record) = self.named(logged.slot)?;
-            Some((logged.at, name, record.live()))
+            Some((logged.at(), name, record.live()))
         })
     }
 
@@ -216,6 +277,7 @@ impl Members {
                         continue;
                     }
                     next.forget(old.position());
+                    next.buckets.remove(slot, times_of(&old));
                     slot
                 }
                 Err(place) => {
@@ -225,6 +287,7 @@ impl Members {
                 }
             };
             next.remember(record.position(), slot);
+            next.buckets.insert(slot, times_of(&record));
             let (chunk, item) = split(slot);
             edits.entry(chunk).or_default().insert(item, row.clone());
         }
@@ -265,8 +328,8 @@ impl Members {
     pub(super) fn size_bytes(&self) -> usize {
         let rows = self.rows.iter();
         let rows = rows.map(|rows| rows.bytes.len() + rows.ends.capacity() * 4 + 96);
-        let lists = self.names.size_bytes() + self.log.size_bytes() + self.free.capacity() * 4;
-        rows.sum::<usize>() + lists + 256
+        let lists = self.names.size_bytes() + self.log.size_bytes() + self.buckets.size_bytes();
+        rows.sum::<usize>() + lists + self.free.capacity() * 4 + 512
     }
 
     /// The record of this name, also a tombstone.
@@ -321,7 +384,7 @@ impl Members {
 
     /// The place of the first entry of the log behind a position.
     fn after(&self, position: Position) -> Place {
-        let order = |entry: &Logged| match entry.at.cmp(&position) {
+        let order = |entry: &Logged| match entry.at().cmp(&position) {
             std::cmp::Ordering::Equal => std::cmp::Ordering::Less,
             other => other,
         };
@@ -331,14 +394,14 @@ impl Members {
     }
 
     fn forget(&mut self, at: Position) {
-        if let Ok(place) = self.log.find(|entry| entry.at.cmp(&at)) {
+        if let Ok(place) = self.log.find(|entry| entry.at().cmp(&at)) {
             self.log.remove(place);
         }
     }
 
     fn remember(&mut self, at: Position, slot: u32) {
-        if let Err(place) = self.log.find(|entry| entry.at.cmp(&at)) {
-            self.log.insert(place, Logged { at, slot });
+        if let Err(place) = self.log.find(|entry| entry.at().cmp(&at)) {
+            self.log.insert(place, Logged::new(at, slot));
         }
     }
 
@@ -360,6 +423,14 @@ impl Members {
                 None => self.rows.push(Arc::new(Rows::default().edited(edits))),
             }
         }
+    }
+}
+
+/// When the object of a record is.
+fn times_of(record: &Record) -> Times {
+    match record {
+        Record::Live(header) => Times::of(header.summary()),
+        Record::Tombstone(_) => Times::Nowhere,
     }
 }
 

@@ -41,6 +41,7 @@ mod testing;
 
 // Above the engine.
 
+mod buckets;
 mod cell;
 mod change;
 mod chunked;
@@ -89,5 +90,7 @@ use homes::Shared;
 
 #[cfg(test)]
 mod history_tests;
+#[cfg(test)]
+mod index_tests;
 #[cfg(test)]
 mod tests;
