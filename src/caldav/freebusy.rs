@@ -1,4 +1,4 @@
-//! CALDAV:free-busy-query: RFC 4791 §7.10, with VAVAILABILITY as RFC 7953 §7.2.2 asks.
+//! CALDAV:free-busy-query: RFC 4791 §7.10, with VAVAILABILITY as RFC 7953 §7.2.4 asks.
 
 use super::busy::free_busy;
 use super::limits::Limits;

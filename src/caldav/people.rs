@@ -60,7 +60,7 @@ pub(super) fn addresses(reading: &Reading<'_>, out: &mut Writer) -> Found {
     Found::Yes
 }
 
-/// The 32 digits of an id in groups. RFC 9562 §4
+/// The 32 digits of an id in the groups of a UUID.
 fn uuid(digits: &str) -> String {
     let mut uuid = String::with_capacity(36);
     for (index, digit) in digits.chars().enumerate() {

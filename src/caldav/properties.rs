@@ -4,9 +4,10 @@
 use super::collation::Collation;
 use super::data::Format;
 use super::limits::Limits;
-use super::zone;
+use super::{tzdist, zone};
+use crate::dav::draft::store;
 use crate::dav::{Condition, Context, Draft, Error, Found, Reading, SetFn};
-use crate::ical::{Timestamp, When};
+use crate::ical::{Timestamp, When, parse};
 use crate::recur::Scale;
 use crate::store::{Component, Components, Timezone};
 use crate::xml::{Element, Name, Writer};
@@ -169,6 +170,31 @@ pub(super) const SET_TIMEZONE_ID: SetFn = |_, draft, element| {
         return Err(Condition::ValidTimezone.because("The server does not know this time zone."));
     }
     draft.settings.timezone = Some(Timezone::Id(id));
+    Ok(())
+};
+
+/// CALDAV:timezone-service-set. RFC 7809 §5.1
+pub(super) fn timezone_services(reading: &Reading<'_>, out: &mut Writer) -> Found {
+    out.href(&format!("{}{}", reading.cx.hrefs.prefix(), tzdist::SERVICE));
+    Found::Yes
+}
+
+/// Sets CALDAV:calendar-availability: VAVAILABILITY components and their time zones, nothing else.
+/// RFC 7953 §7.2.2
+pub(super) const SET_AVAILABILITY: SetFn = |cx, draft, element| {
+    if let Some(element) = element {
+        let limits = Limits::of(&cx.shared.limits).ical;
+        let parsed = parse(element.text().trim().as_bytes(), &limits);
+        let sound = parsed.fault().is_none();
+        let known = ["VAVAILABILITY", "VTIMEZONE"];
+        let fits = |c: &crate::ical::Component| known.iter().any(|name| c.is(name));
+        let only = |calendar: &crate::ical::Component| calendar.all_components().all(fits);
+        if !sound || parsed.calendars.is_empty() || !parsed.calendars.iter().all(only) {
+            return Err(Condition::ValidCalendarData
+                .because("An iCalendar object with VAVAILABILITY components is wanted."));
+        }
+    }
+    store(draft, Name::caldav("calendar-availability"), element);
     Ok(())
 };
 

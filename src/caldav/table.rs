@@ -97,6 +97,10 @@ const TOKENS: &[Token] = &[
         spec: "draft-daboo-caldav-extensions §3",
     },
     Token {
+        name: "calendar-no-timezone",
+        spec: "RFC 7809 §3.1.1",
+    },
+    Token {
         name: "calendar-availability",
         spec: "RFC 7953 §7.2.1",
     },
@@ -203,6 +207,20 @@ const PROPERTIES: &[Property] = &[
         ),
         properties::SET_TIMEZONE_ID,
     ),
+    computed(
+        "timezone-service-set",
+        "RFC 7809 §5.1",
+        Kinds::HOME,
+        properties::timezone_services,
+    ),
+    Property {
+        set: Set::Checked(properties::SET_AVAILABILITY),
+        ..stored(
+            Name::caldav("calendar-availability"),
+            "RFC 7953 §7.2.2",
+            Kinds::INBOX,
+        )
+    },
     Property {
         set: Set::AtCreation(properties::SET_COMPONENTS),
         ..computed(

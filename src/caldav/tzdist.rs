@@ -16,7 +16,7 @@ use crate::recur::{Zone, tzdata_version, vtimezone, zone_names};
 use bytes::Bytes;
 use std::fmt::Write as _;
 
-/// Where the service is, below the server's prefix. RFC 7808 §4.2.2
+/// Where the service is, below the server's prefix; its well-known URL leads there. RFC 7808 §4.2.1.3
 pub const SERVICE: &str = "/timezones";
 
 /// Answers a GET whose path below the service has these segments.
@@ -85,7 +85,7 @@ fn json(body: String) -> Response {
     Response::status(200).body("application/json; charset=utf-8", body)
 }
 
-/// A text as a JSON string. RFC 8259 §7
+/// A text as a JSON string.
 fn string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
