@@ -3,7 +3,7 @@
 use super::busy::free_busy;
 use super::limits::Limits;
 use super::query::{calendars, overlapping, reaches_members};
-use super::range::time_range;
+use super::range::closed_range;
 use super::shape::read;
 use super::{report, zone};
 use crate::dav::{Answer, Context, Error, Place, Resource, Response};
@@ -17,12 +17,14 @@ pub(super) fn run<'a>(cx: &'a mut Context, query: &'a Element) -> Answer<'a> {
     Box::pin(answer(cx, query))
 }
 
+/// The range needs both ends: they become DTSTART and DTEND of the answer, which has to have them.
+/// RFC 5545 §3.6.4
 async fn answer(cx: &Context, query: &Element) -> Result<Response, Error> {
     let ranges: Vec<_> = query.children(Name::caldav("time-range")).collect();
     let [range] = ranges.as_slice() else {
         return Err(Error::Status(400, "Exactly one time-range is wanted."));
     };
-    let range = time_range(range).map_err(|sentence| Error::Status(400, sentence))?;
+    let range = closed_range(range).map_err(|sentence| Error::Status(400, sentence))?;
     let mut timeline = Timeline::new(range);
     match &cx.target {
         Resource::Collection(place, collection) => {

@@ -9,6 +9,7 @@ use crate::dav::{
     Answer, Condition, Context, Error, Place, Request, Resource, Response, Return, conditional,
 };
 use crate::store::{Collection, Header, Stamps};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// Runs PUT on a calendar object or on a free name in a calendar.
@@ -18,7 +19,12 @@ pub(super) fn run<'a>(cx: &'a mut Context, request: &'a Request) -> Answer<'a> {
 
 async fn put(cx: &mut Context, request: &Request) -> Result<Response, Error> {
     let target = Target::of(&cx.target)?;
-    conditional::check(request, &Current::of(&cx.target))?;
+    if let Err(error) = conditional::check(request, &Current::of(&cx.target)) {
+        return refused(request, &target, error).await;
+    }
+    if request.headers.get("Content-Range").is_some() {
+        return Err(Error::Status(400, "Objects are put as a whole."));
+    }
     let media_type = request.headers.get("Content-Type");
     let limits = Limits::of(&cx.shared.limits);
     let received = object::receive(media_type, &request.body, &limits)?;
@@ -84,11 +90,10 @@ async fn unique(cx: &Context, target: &Target, uid: &str) -> Result<(), Error> {
 fn answer(request: &Request, target: &Target, received: &Received, stamps: &Stamps) -> Response {
     let created = target.existing.is_none();
     let mut response = match Return::of(&request.headers) {
-        Return::Representation => Response::status(if created { 201 } else { 200 })
-            .body("text/calendar; charset=utf-8", received.text.clone())
-            .with("Preference-Applied", "return=representation")
-            .with("Content-Location", location(request))
-            .uncoded(),
+        Return::Representation => {
+            let status = if created { 201 } else { 200 };
+            representation(request, status, received.text.clone())
+        }
         Return::Minimal | Return::Unsaid => Response::status(if created { 201 } else { 204 }),
     };
     if received.fidelity == Fidelity::AsSent || !response.body.is_empty() {
@@ -100,7 +105,26 @@ fn answer(request: &Request, target: &Target, received: &Received, stamps: &Stam
     response
 }
 
-/// Where the representation in the answer is found. RFC 8144 §2
-fn location(request: &Request) -> String {
-    format!("{}{}", request.prefix, request.path.raw())
+/// An answer that carries the object as it is now. RFC 7240 §4.2
+fn representation(request: &Request, status: u16, text: Bytes) -> Response {
+    Response::status(status)
+        .body("text/calendar; charset=utf-8", text)
+        .with("Preference-Applied", "return=representation")
+        .with(
+            "Content-Location",
+            format!("{}{}", request.prefix, request.path.raw()),
+        )
+        .uncoded()
+}
+
+/// The answer to a condition that does not hold: with the present object for who asks for it, so
+/// that it need not be read in another request. RFC 8144 §3.2
+async fn refused(request: &Request, target: &Target, error: Error) -> Result<Response, Error> {
+    match (&target.existing, Return::of(&request.headers)) {
+        (Some(header), Return::Representation) => {
+            let text = target.place.home.text(header).await?;
+            Ok(representation(request, 412, text).with("ETag", header.etag()))
+        }
+        _ => Err(error),
+    }
 }

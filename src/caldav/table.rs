@@ -46,9 +46,7 @@ const METHODS: &[Method] = &[
     Method {
         name: "MKCALENDAR",
         spec: "RFC 4791 §5.3.1",
-        on: Kinds::EXISTING
-            .and(Kinds::FREE_CALENDAR)
-            .and(Kinds::FREE_OBJECT),
+        on: Kinds::EXISTING.and(Kinds::NOTHING_THERE),
         privilege: None,
         mode: Mode::Writes,
         run: mkcalendar::run,

@@ -3,7 +3,7 @@
 use super::stream::empty_calendar;
 use crate::dav::{Condition, Error, Place};
 use crate::ical::{Component, Date, Limits, parse, print};
-use crate::recur::{Zone, Zones, vtimezone};
+use crate::recur::{Zone, vtimezone};
 use crate::store::{Collection, Timezone};
 use crate::xml::{Element, Name};
 
@@ -54,9 +54,7 @@ fn definition_in(text: &str, limits: &Limits) -> Option<Component> {
 
 /// The zone of such an object.
 pub(super) fn of_text(text: &str, limits: &Limits) -> Option<Zone> {
-    let calendar = definition_in(text, limits)?;
-    let id = calendar.component("VTIMEZONE")?.text("TZID")?.into_owned();
-    Zones::of(&calendar).get(&id).cloned()
+    Zone::of_vtimezone(definition_in(text, limits)?.component("VTIMEZONE")?)
 }
 
 /// The TZID of such an object. RFC 7809 §3.1.5
