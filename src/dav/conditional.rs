@@ -93,7 +93,7 @@ pub fn not_modified(request: &Request, current: &Current) -> bool {
     if let Some(list) = headers.list("If-None-Match") {
         let tags = Tags::parse(&list);
         return match &current.etag {
-            Some(etag) => tags.any || tags.list.iter().any(|t| t == etag.trim_matches('"')),
+            Some(etag) => tags.any || tags.match_weakly(etag),
             None => tags.any && current.exists,
         };
     }
@@ -106,14 +106,16 @@ pub fn not_modified(request: &Request, current: &Current) -> bool {
 /// The ETags in a field.
 struct Tags {
     any: bool,
-    list: Vec<String>,
+    strong: Vec<String>,
+    weak: Vec<String>,
 }
 
 impl Tags {
     fn parse(field: &str) -> Tags {
         let mut tags = Tags {
             any: field.trim() == "*",
-            list: Vec::new(),
+            strong: Vec::new(),
+            weak: Vec::new(),
         };
         let mut rest = field.replace("\\\"", "\"");
         while !rest.is_empty() {
@@ -127,8 +129,13 @@ impl Tags {
                 None => text.split_once(',').unwrap_or((text, "")),
             };
             let tag = tag.trim();
-            if !weak && !tag.is_empty() {
-                tags.list.push(tag.to_owned());
+            if !tag.is_empty() {
+                let list = if weak {
+                    &mut tags.weak
+                } else {
+                    &mut tags.strong
+                };
+                list.push(tag.to_owned());
             }
             rest = after.to_owned();
         }
@@ -148,7 +155,13 @@ impl Tags {
     /// Whether one of the tags is this one, of whichever representation.
     fn include(&self, etag: &str) -> bool {
         let etag = etag.trim_matches('"');
-        self.list.iter().any(|tag| same_state(tag, etag))
+        self.strong.iter().any(|tag| same_state(tag, etag))
+    }
+
+    /// Whether one of the tags is this very one, weak or not. RFC 9110 §8.8.3.2
+    fn match_weakly(&self, etag: &str) -> bool {
+        let etag = etag.trim_matches('"');
+        self.strong.iter().chain(&self.weak).any(|tag| tag == etag)
     }
 }
 
@@ -240,7 +253,7 @@ mod tests {
     #[test]
     fn a_reader_that_has_it_is_told_so() {
         for (name, value, same) in [
-            ("If-None-Match", "W/\"a1\"", false),
+            ("If-None-Match", "W/\"a1\"", true),
             ("If-None-Match", "\"b\", \"a1\"", true),
             ("If-None-Match", "\"a1+json\"", false),
             ("If-None-Match", "*", true),

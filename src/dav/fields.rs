@@ -5,7 +5,7 @@
 use super::context::Context;
 use super::error::Error;
 use super::path::Path;
-use super::request::Headers;
+use super::request::{Headers, Request};
 
 /// How far below the resource a request reaches. RFC 4918 §10.2
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,12 @@ pub fn destination(cx: &Context) -> Result<Path, Error> {
     let value = value.ok_or(Error::Status(400, "Destination is missing."))?;
     cx.path_of(value.trim())
         .ok_or(Error::Status(502, "Destination is not on this server."))
+}
+
+/// The path that Destination names, where it is one of ours.
+pub fn destination_of(request: &Request) -> Option<Path> {
+    let value = request.headers.get("Destination")?;
+    local_path(value.trim(), &request.host, &request.prefix)
 }
 
 /// The path in a reference (RFC 4918 §8.3) as seen by a request to `host`, whose paths have

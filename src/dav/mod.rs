@@ -43,7 +43,7 @@ mod transfer;
 pub use condition::{Condition, Row};
 pub use context::{Caller, Context, Shared};
 pub use error::{Detail, Error, Refusal};
-pub use fields::{Depth, Overwrite, Return, destination};
+pub use fields::{Depth, Overwrite, Return, destination, destination_of};
 pub use kind::{Kind, Kinds};
 pub use limits::Limits;
 pub use live::media_type;

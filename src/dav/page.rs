@@ -3,8 +3,10 @@
 //!
 //! RFC 9110 §9.3.1. **Gaps**: calendars answer GET themselves.
 
+use super::conditional::{Current, not_modified};
 use super::context::Context;
 use super::error::Error;
+use super::live::media_type;
 use super::request::{Request, Response};
 use super::resource::{Resource, home_href, principal_href};
 
@@ -45,6 +47,23 @@ pub(super) async fn run(cx: &mut Context, _: &Request) -> Result<Response, Error
         .body("text/html; charset=utf-8", page)
         .with("Content-Security-Policy", "default-src 'none'")
         .with("Cache-Control", "no-store"))
+}
+
+/// Answers GET on a notification.
+pub(super) async fn notification(cx: &mut Context, request: &Request) -> Result<Response, Error> {
+    let Resource::Object(place, _, header) = &cx.target else {
+        return Err(Error::Status(404, "There is nothing here."));
+    };
+    let answer = Response::status(304).with("ETag", header.etag());
+    if not_modified(request, &Current::of(&cx.target)) {
+        return Ok(answer);
+    }
+    let text = place.home.text(header).await?;
+    let answer = Response {
+        status: 200,
+        ..answer
+    };
+    Ok(answer.body(media_type(&cx.target), text).uncoded())
 }
 
 fn link(href: &str, text: &str) -> String {

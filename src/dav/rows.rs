@@ -54,6 +54,14 @@ const METHODS: &[Method] = &[
         run: |cx, request| Box::pin(page::run(cx, request)),
     },
     Method {
+        name: "GET",
+        spec: "RFC 9110 §9.3.1",
+        on: Kinds::of(&[Kind::Notification]),
+        privilege: Some(Privilege::Read),
+        mode: Mode::Reads,
+        run: |cx, request| Box::pin(page::notification(cx, request)),
+    },
+    Method {
         name: "PROPFIND",
         spec: "RFC 4918 §9.1",
         on: Kinds::EXISTING,

@@ -310,6 +310,12 @@ impl Tables {
         self.methods.contains_key(name)
     }
 
+    /// Whether the method changes any kind of resource.
+    pub fn writes(&self, name: &str) -> bool {
+        let rows = self.methods.get(name).into_iter().flatten();
+        rows.into_iter().any(|row| row.mode == Mode::Writes)
+    }
+
     /// The methods on a kind of resource; HEAD is wherever GET is.
     pub fn methods(&self, kind: Kind) -> impl Iterator<Item = &'static str> {
         let rows = self.rows.iter().flat_map(|table| table.methods);

@@ -1,15 +1,29 @@
 //! HTTP: from sockets to `dav::Request` and back; paths to resources; the loop of a request.
 
 pub mod address;
+pub mod answer;
 pub mod limits;
 pub mod listen;
 pub mod serve;
 pub mod tls;
 
+#[cfg(test)]
+mod answer_tests;
+#[cfg(test)]
+mod change_tests;
 mod compress;
 mod exchange;
 mod framing;
+mod methods;
 mod proxy;
 mod pulse;
 #[cfg(test)]
+mod report_tests;
+mod respond;
+mod route;
+#[cfg(test)]
 mod wire;
+#[cfg(test)]
+mod world;
+
+pub use self::answer::{Server, answer};

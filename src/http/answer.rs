@@ -1,0 +1,156 @@
+//! The loop of a request: who asks, what of, may they, do it, commit, answer.
+//!
+//! A request that may change homes waits for their turn and decides on the views it gets with
+//! it. Where the commit meets a conflict the attempt is dropped and made again; the handler acts
+//! on its context only, so nothing has happened.
+
+use super::{methods, respond, route};
+use crate::auth::{Auth, Presented};
+use crate::caldav;
+use crate::dav::{
+    self, Caller, Context, Hrefs, Mode, Request, Resource, Response, Shared, Table, Tables,
+};
+use crate::ical::Timestamp;
+use crate::store::{self, Actor, Change, Store};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// What answers requests.
+pub struct Server {
+    /// What handlers see of it.
+    pub shared: Arc<Shared>,
+    /// Who may come in.
+    pub auth: Arc<Auth>,
+    /// What the challenge calls the server.
+    pub realm: String,
+}
+
+/// The rows of all modules.
+static ROWS: [&Table; 2] = [&dav::TABLE, &caldav::TABLE];
+
+/// How often an attempt is made before the client is asked to come back.
+const ATTEMPTS: u32 = 8;
+
+impl Server {
+    /// A server over this store.
+    pub fn new(
+        store: Arc<Store>,
+        auth: Arc<Auth>,
+        limits: dav::Limits,
+        realm: &str,
+    ) -> Arc<Server> {
+        let shared = Shared {
+            store,
+            tables: Tables::join(&ROWS),
+            limits,
+            free_bytes: AtomicU64::new(u64::MAX),
+        };
+        Arc::new(Server {
+            shared: Arc::new(shared),
+            auth,
+            realm: realm.to_owned(),
+        })
+    }
+}
+
+/// Answers a request that came at this time.
+pub async fn answer(server: &Server, request: Request, now: Timestamp) -> Response {
+    if let Some(redirect) = route::well_known(&request) {
+        return redirect;
+    }
+    let presented = Presented {
+        authorization: request.headers.get("Authorization"),
+        address: request.peer,
+        confidential: request.secure,
+    };
+    let caller = match server.auth.authenticate(presented, now).await {
+        Ok(who) => Caller {
+            client: client(&request, who.client),
+            principal: who.principal,
+        },
+        Err(denied) => return respond::denied(&denied, &server.realm, &request),
+    };
+    let request = Arc::new(request);
+    let mut last = dav::Error::Store(store::Error::Conflict);
+    for _ in 0..ATTEMPTS {
+        match attempt(server, &caller, &request, now).await {
+            Ok(response) => return response,
+            Err(error @ dav::Error::Store(store::Error::Conflict)) => last = error,
+            Err(error) => return respond::error(error, &request),
+        }
+    }
+    respond::error(last, &request)
+}
+
+/// What history shows as the client: the app password's label, else the program's name.
+fn client(request: &Request, label: Option<String>) -> String {
+    let agent = || request.headers.get("User-Agent").unwrap_or_default();
+    label.unwrap_or_else(|| agent().chars().take(100).collect())
+}
+
+async fn attempt(
+    server: &Server,
+    caller: &Caller,
+    request: &Arc<Request>,
+    now: Timestamp,
+) -> Result<Response, dav::Error> {
+    let mut cx = context(&server.shared, caller, request, now).await?;
+    let method = match request.method.as_str() {
+        "HEAD" => "GET",
+        other => other,
+    };
+    let row = match methods::find(&cx, method) {
+        Ok(row) => row,
+        Err(response) => return Ok(response),
+    };
+    if let Some(privilege) = row.privilege {
+        cx.require(&cx.target, privilege)?;
+    }
+    dav::if_header::check(&cx).await?;
+    if row.mode == Mode::Writes || method == "GET" {
+        dav::conditional::check(request, &dav::conditional::Current::of(&cx.target))?;
+    }
+    let response = (row.run)(&mut cx, request).await?;
+    if let Some(turn) = cx.turn.take().filter(|_| response.status < 400)
+        && !cx.change.is_empty()
+    {
+        server.shared.store.commit(cx.change, turn).await?;
+    }
+    Ok(response)
+}
+
+/// The context of one attempt, in the turn of the homes it may change.
+async fn context(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    request: &Arc<Request>,
+    now: Timestamp,
+) -> Result<Context, dav::Error> {
+    let mut directory = shared.store.directory().await?;
+    let writes = route::writes(&shared.tables, &directory, &caller.principal, request);
+    let turn = match writes.is_empty() {
+        true => None,
+        false => Some(shared.store.turn(&writes).await?),
+    };
+    if let Some(newest) = turn.as_ref().and_then(|turn| turn.directory()) {
+        directory = newest.clone();
+    }
+    let actor = Actor {
+        principal: Some(caller.principal.id),
+        client: caller.client.clone(),
+    };
+    let mut cx = Context {
+        shared: shared.clone(),
+        request: request.clone(),
+        now,
+        viewer: caller.clone(),
+        directory,
+        hrefs: Hrefs::like(&request.prefix, &request.path),
+        target: Resource::Missing,
+        change: Change::new(now, actor, request.method.as_str()),
+        turn,
+        writes,
+    };
+    cx.target = cx.resolve(&request.path).await?;
+    Ok(cx)
+}
