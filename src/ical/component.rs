@@ -51,7 +51,7 @@ impl Component {
     pub(crate) fn read(name: String, number: u32) -> Component {
         Component {
             name,
-            items: Vec::new(),
+            items: Vec::with_capacity(8),
             number,
             frame: None,
         }

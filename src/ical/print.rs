@@ -57,13 +57,12 @@ fn line_of(out: &mut Vec<u8>, keyword: &[u8], name: &str) {
 fn fold(out: &mut Vec<u8>, text: &str) {
     let (mut rest, mut room) = (text, LINE_OCTETS);
     while rest.len() > room {
-        let mut end = room;
         // A carriage return at the end of a piece would be taken for a part of the line end.
-        while end > 1
-            && (!rest.is_char_boundary(end) || rest.get(..end).is_some_and(ends_in_return))
-        {
-            end -= 1;
-        }
+        let fits = |end: &usize| {
+            let head = rest.get(..*end);
+            head.is_some_and(|head| !head.is_empty() && !head.ends_with('\r'))
+        };
+        let end = (1..=room).rev().find(fits).unwrap_or(rest.len());
         let (head, tail) = rest.split_at_checked(end).unwrap_or((rest, ""));
         line(out, head.as_bytes());
         out.push(b' ');
@@ -71,8 +70,4 @@ fn fold(out: &mut Vec<u8>, text: &str) {
         room = LINE_OCTETS - 1;
     }
     line(out, rest.as_bytes());
-}
-
-fn ends_in_return(text: &str) -> bool {
-    text.ends_with('\r')
 }
