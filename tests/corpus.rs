@@ -2,10 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "fuzz/checks/ical.rs"]
+mod ical;
+#[path = "fuzz/checks/jcal.rs"]
+mod jcal;
 #[path = "fuzz/checks/objects.rs"]
 mod objects;
 #[path = "fuzz/checks/rules.rs"]
 mod rules;
+#[path = "fuzz/checks/zones.rs"]
+mod zones;
 
 fn run(name: &str, check: fn(&[u8])) {
     let folder = format!("{}/tests/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -29,4 +35,19 @@ fn rules_do_no_harm() {
 #[test]
 fn objects_do_no_harm() {
     run("objects", objects::check);
+}
+
+#[test]
+fn icalendar_texts_do_no_harm() {
+    run("ical", ical::check);
+}
+
+#[test]
+fn jcal_texts_do_no_harm() {
+    run("jcal", jcal::check);
+}
+
+#[test]
+fn time_zones_do_no_harm() {
+    run("zones", zones::check);
 }

@@ -141,6 +141,7 @@ impl Property {
         if self.value() == value && self.colon < self.line.len() {
             return;
         }
+        self.close_quotes();
         self.line.truncate(self.colon);
         self.line.push(':');
         self.line.push_str(&clean_value(value));
@@ -227,6 +228,29 @@ impl Property {
         self
     }
 
+    /// Writes the parameters anew where a quote is not closed: it would pair with one that an edit
+    /// brings, and the colon be taken for a part of a parameter.
+    fn close_quotes(&mut self) {
+        let quotes = |text: &str| text.bytes().filter(|byte| *byte == b'"').count();
+        if quotes(self.section()) % 2 == 0 {
+            return;
+        }
+        let mut line = self.name().to_owned();
+        for param in self.params() {
+            line.push(';');
+            line.push_str(&clean_name(param.name));
+            line.push('=');
+            for (place, value) in param.values().enumerate() {
+                line.extend((place > 0).then_some(','));
+                push_param_value(&mut line, &value);
+            }
+        }
+        let colon = line.len();
+        line.push(':');
+        line.push_str(self.value());
+        (self.line, self.colon, self.form) = (line, colon, Form::Folded);
+    }
+
     /// The parameters as written, each after its semicolon.
     fn section(&self) -> &str {
         self.line.get(self.name_end..self.colon).unwrap_or_default()
@@ -235,6 +259,7 @@ impl Property {
     /// Puts `written` (a semicolon and a parameter, or nothing) in place of the first parameter of
     /// that name, removes the others of that name.
     fn replace_param(&mut self, name: &str, written: &str) {
+        self.close_quotes();
         let mut line = String::with_capacity(self.line.len() + written.len());
         line.push_str(self.name());
         let mut rest = Some(written);
