@@ -1,11 +1,30 @@
 //! Commands and server.toml: builds the parts and joins them. The only module
 //! besides `http` that reads the clock.
 
+mod accounts;
 pub mod args;
+mod backup;
+mod calendars;
+mod check;
 pub mod clock;
 pub mod config;
+pub mod control;
+mod dns;
+mod export;
+pub mod failure;
+mod history;
+mod import;
 pub mod log;
+pub mod open;
+pub mod output;
+mod program;
+mod prompt;
+pub mod run;
+mod serve;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod units;
+mod upkeep;
 
-mod check;
+pub use program::main;

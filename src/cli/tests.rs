@@ -1,0 +1,370 @@
+//! Commands, run on a store and through a server's socket.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use clap::Parser;
+use tokio::sync::watch;
+
+use super::args::{Action, Command, Program, User};
+use super::control::{Control, Reach};
+use super::failure::Code;
+use super::open::{Missing, open};
+use super::output::{Out, Printer, Reply};
+use super::run::{Ground, run};
+use super::settings::{Engine, Settings};
+use crate::auth::password::Cost;
+use crate::ical::Timestamp;
+
+const NOW: Timestamp = Timestamp(1_800_000_000);
+
+/// A directory of the test's own, gone at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("kalends-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+async fn ground(engine: Engine, data: PathBuf) -> Ground {
+    let mut settings = Settings::default();
+    settings.store.engine = engine;
+    settings.store.reserve.0 = 0;
+    settings.server.data = data;
+    let ground = open(&settings, Missing::Make).await.unwrap();
+    Ground {
+        cost: Cost::LEAST,
+        ..ground
+    }
+}
+
+async fn in_memory() -> Ground {
+    ground(Engine::Memory, PathBuf::new()).await
+}
+
+fn command(line: &str) -> Command {
+    let words = std::iter::once("kalends").chain(line.split_whitespace());
+    let Action::Store(mut command) = Program::try_parse_from(words).unwrap().action else {
+        panic!("{line} is no command on the store");
+    };
+    if let Command::User(User::Add { password, .. } | User::Passwd { password, .. }) = &mut command
+    {
+        password.text = Some("secret".to_owned());
+    }
+    command
+}
+
+/// What a command says, and its exit code.
+async fn say(ground: &Ground, command: Command) -> (Vec<Reply>, u8) {
+    let (out, mut said) = Out::channel();
+    let ground = ground.clone();
+    tokio::spawn(async move {
+        let result = run(command, &ground, NOW, &out).await;
+        out.end(result).await;
+    });
+    let mut replies = Vec::new();
+    let mut code = 0;
+    while let Some(reply) = said.recv().await {
+        if let Reply::End { code: end, .. } = &reply {
+            code = *end;
+        }
+        replies.push(reply);
+    }
+    (replies, code)
+}
+
+async fn text(ground: &Ground, line: &str) -> String {
+    let (replies, code) = say(ground, command(line)).await;
+    assert_eq!(code, 0, "{line}: {replies:?}");
+    let lines = replies.into_iter().filter_map(|reply| match reply {
+        Reply::Out(text) => Some(text),
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+async fn code(ground: &Ground, line: &str) -> u8 {
+    say(ground, command(line)).await.1
+}
+
+#[tokio::test]
+async fn people_are_added_shown_changed_and_removed() {
+    let ground = in_memory().await;
+    text(
+        &ground,
+        "user add alice --name Alice --address alice@example.org --address a@example.net",
+    )
+    .await;
+    text(&ground, "user add bob").await;
+    text(&ground, "group add staff --member alice").await;
+    let list = text(&ground, "user list").await;
+    assert!(
+        list.contains("alice  Alice     alice@example.org a@example.net"),
+        "{list}"
+    );
+    text(
+        &ground,
+        "user set alice --address new@example.org --timezone Europe/Berlin --admin true",
+    )
+    .await;
+    let shown: serde_json::Value =
+        serde_json::from_str(&text(&ground, "user show alice --json").await).unwrap();
+    assert_eq!(
+        shown["addresses"],
+        serde_json::json!(["mailto:new@example.org"])
+    );
+    assert_eq!(shown["timezone"], "Europe/Berlin");
+    assert_eq!(shown["admin"], true);
+    assert_eq!(shown["groups"], serde_json::json!(["staff"]));
+    assert_eq!(shown["calendars"][0]["name"], "calendar");
+    text(&ground, "user passwd alice").await;
+    text(&ground, "user remove bob").await;
+    for (line, expected) in [
+        ("user show bob", Code::NotFound),
+        ("user remove bob", Code::NotFound),
+        ("user show staff", Code::NotFound),
+        ("user add alice", Code::Refused),
+        ("user add a/b", Code::Usage),
+        ("user add carol --address new@example.org", Code::Refused),
+        ("user set alice --address nonsense", Code::Usage),
+        ("group add empty --member nobody", Code::NotFound),
+        ("group set staff --add staff", Code::Refused),
+        ("calendar list nobody", Code::NotFound),
+        ("calendar add alice tasks", Code::Refused),
+        ("calendar add alice x --component VEVEN", Code::Usage),
+        ("calendar remove alice inbox", Code::NotFound),
+        ("history list alice nothing", Code::NotFound),
+        ("history show alice calendar --at yesterday", Code::Usage),
+        ("app-password remove alice phone", Code::NotFound),
+        ("export alice out --calendar nothing", Code::NotFound),
+    ] {
+        assert_eq!(code(&ground, line).await, expected as u8, "{line}");
+    }
+    let groups = text(&ground, "group list").await;
+    assert!(
+        !groups.contains("empty"),
+        "a typing error makes no group: {groups}"
+    );
+}
+
+const STREAM: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n\
+    BEGIN:VEVENT\r\nUID:one\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260105T100000Z\r\nEND:VEVENT\r\n\
+    BEGIN:VTODO\r\nUID:two\r\nDTSTAMP:20260101T000000Z\r\nEND:VTODO\r\n\
+    BEGIN:VJOURNAL\r\nUID:three\r\nDTSTAMP:20260101T000000Z\r\nEND:VJOURNAL\r\n\
+    END:VCALENDAR\r\n";
+
+fn import(line: &str, stream: &str) -> Command {
+    let Command::Import(mut import) = command(line) else {
+        panic!("{line} imports nothing");
+    };
+    import.name = "file".to_owned();
+    import.text = stream.to_owned();
+    Command::Import(import)
+}
+
+async fn imported(ground: &Ground, line: &str, stream: &str) -> (String, u8) {
+    let (replies, code) = say(ground, import(line, stream)).await;
+    let last = replies.iter().rev().find_map(|reply| match reply {
+        Reply::Out(text) => Some(text.clone()),
+        _ => None,
+    });
+    (last.unwrap(), code)
+}
+
+#[tokio::test]
+async fn what_is_imported_keeps_its_uid_and_is_exported_again() {
+    let ground = in_memory().await;
+    text(&ground, "user add alice").await;
+    let findings = Code::Findings as u8;
+    let first = imported(&ground, "import alice x", STREAM).await;
+    assert_eq!(
+        first,
+        (
+            "file: 2 stored, 0 there already, 1 refused".to_owned(),
+            findings
+        )
+    );
+    let again = imported(&ground, "import alice x", STREAM).await;
+    assert_eq!(
+        again,
+        (
+            "file: 0 stored, 2 there already, 1 refused".to_owned(),
+            findings
+        )
+    );
+    let changed = STREAM.replace("T100000Z", "T110000Z");
+    let replaced = imported(&ground, "import alice x --replace", &changed).await;
+    assert_eq!(replaced.0, "file: 2 stored, 0 there already, 1 refused");
+    let named = imported(&ground, "import alice x --calendar all", STREAM).await;
+    assert_eq!(
+        named,
+        ("file: 3 stored, 0 there already, 0 refused".to_owned(), 0)
+    );
+    let (files, _) = say(&ground, command("export alice out")).await;
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .filter_map(|reply| match reply {
+            Reply::File { path, text } => Some((path.as_str(), text.as_str())),
+            _ => None,
+        })
+        .collect();
+    let names: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
+    assert_eq!(names, ["all.ics", "calendar.ics", "tasks.ics"]);
+    assert!(
+        files[1].1.contains("UID:one") && files[1].1.contains("T110000Z"),
+        "{files:?}"
+    );
+    assert!(files[0].1.contains("UID:three"));
+    let split = text_files(&ground, "export alice out --split").await;
+    assert_eq!(split.len(), 5, "{split:?}");
+    assert!(split.contains(&"all/three.ics".to_owned()), "{split:?}");
+}
+
+async fn text_files(ground: &Ground, line: &str) -> Vec<String> {
+    let (replies, _) = say(ground, command(line)).await;
+    let paths = replies.into_iter().filter_map(|reply| match reply {
+        Reply::File { path, .. } => Some(path),
+        _ => None,
+    });
+    paths.collect()
+}
+
+#[tokio::test]
+async fn a_removed_calendar_comes_back() {
+    let ground = in_memory().await;
+    text(&ground, "user add alice").await;
+    imported(&ground, "import alice x --calendar all", STREAM).await;
+    text(&ground, "calendar remove alice all").await;
+    assert!(!text(&ground, "calendar list alice").await.contains("all"));
+    let shown = text(&ground, "history show alice").await;
+    assert!(shown.contains("removed at"), "{shown}");
+    let at = "--at 2027-01-15T08:00:00Z";
+    text(&ground, &format!("history restore alice all {at}")).await;
+    let list = text(&ground, "calendar list alice --json").await;
+    assert!(
+        list.contains("\"name\":\"all\"") && list.contains("\"objects\":3"),
+        "{list}"
+    );
+    let history = text(&ground, "history list alice all/one.ics").await;
+    assert!(history.contains("import"), "{history}");
+    let object = text(&ground, &format!("history show alice all/one.ics {at}")).await;
+    assert!(object.contains("UID:one"), "{object}");
+}
+
+#[tokio::test]
+async fn a_running_server_runs_the_same_commands() {
+    let folder = Folder::new("control");
+    // Deep enough that the socket's path would be too long for the system.
+    let data = folder.0.join("d".repeat(60)).join("e".repeat(60));
+    let ground = ground(Engine::Sled, data.clone()).await;
+    assert!(Reach::server(&data).await.is_none());
+    let (stop, stopped) = watch::channel(false);
+    let control = Control::open(&data).unwrap();
+    let serving = tokio::spawn(control.serve(ground.clone(), stopped));
+    let mut printer = Printer::new(Some(folder.0.join("out")));
+    let mut reach = Reach::server(&data).await.unwrap();
+    for (line, expected) in [
+        ("user add alice", 0),
+        ("user add alice", Code::Refused as u8),
+        ("user show bob", Code::NotFound as u8),
+        ("app-password add alice phone", 0),
+    ] {
+        assert_eq!(
+            reach.run(command(line), &mut printer).await.unwrap(),
+            expected,
+            "{line}"
+        );
+    }
+    let stored = reach
+        .run(
+            import("import alice x --calendar all", STREAM),
+            &mut printer,
+        )
+        .await;
+    assert_eq!(stored.unwrap(), 0);
+    assert_eq!(
+        reach
+            .run(command("export alice x"), &mut printer)
+            .await
+            .unwrap(),
+        0
+    );
+    let exported = std::fs::read_to_string(folder.0.join("out/all.ics")).unwrap();
+    assert!(exported.contains("UID:two"), "{exported}");
+    let file = folder.0.join("backup");
+    let backup = Command::BackUp { file: file.clone() };
+    assert_eq!(reach.run(backup.clone(), &mut printer).await.unwrap(), 0);
+    assert_eq!(
+        reach.run(backup, &mut printer).await.unwrap(),
+        Code::Refused as u8,
+        "no file is replaced"
+    );
+    assert_eq!(
+        text(&ground, "user list --json")
+            .await
+            .matches("\"name\"")
+            .count(),
+        1
+    );
+    stop.send(true).unwrap();
+    serving.await.unwrap();
+    assert!(Reach::server(&data).await.is_none());
+    let engine = ground.engine.clone().unwrap();
+    tokio::task::spawn_blocking(move || engine.close())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_not_made_by_looking() {
+    let folder = Folder::new("missing");
+    let mut settings = Settings::default();
+    settings.server.data = folder.0.join("data");
+    let failure = open(&settings, Missing::Refuse).await.err().unwrap();
+    assert_eq!(failure.code, Code::Store);
+    assert!(!settings.server.data.exists());
+}
+
+#[tokio::test]
+async fn a_store_in_use_is_refused_with_a_sentence() {
+    let folder = Folder::new("locked");
+    let ground = ground(Engine::Sled, folder.0.clone()).await;
+    let mut settings = Settings::default();
+    settings.server.data = folder.0.clone();
+    let failure = open(&settings, Missing::Make).await.err().unwrap();
+    assert_eq!(failure.code, Code::Store);
+    assert!(
+        failure.sentence.contains("is used by another server"),
+        "{failure}"
+    );
+    assert!(!failure.sentence.contains('\n'));
+    let engine = ground.engine.clone().unwrap();
+    tokio::task::spawn_blocking(move || engine.close())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_data_is_its_owners_alone() {
+    let folder = Folder::new("modes");
+    let data = folder.0.join("data");
+    let ground = ground(Engine::Sled, data.clone()).await;
+    let control = Control::open(&data).unwrap();
+    let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(data.clone()), 0o700);
+    assert_eq!(mode(data.join("control.sock")), 0o600);
+    drop(control);
+    let engine = ground.engine.clone().unwrap();
+    tokio::task::spawn_blocking(move || engine.close())
+        .await
+        .unwrap();
+}
