@@ -5,24 +5,19 @@
 //! applies it to the tree and answers. If a group fails, everything ordered behind it fails with it,
 //! because it was checked against the group.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
-use std::ops::Bound as Edge;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Memory};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use super::cure::{Patient, Symptom};
 use super::disk::Disk;
 use super::journal::Journal;
 use super::kv::{
-    Batch, CommitError, Key, Order, Ordered, ReadError, Row, Scan, UnixMillis, Value, View, Write,
+    Batch, CommitError, Ordered, ReadError, Row, Scan, UnixMillis, Value, View, Write,
 };
+use super::line::{Line, Visible, Waiting, merge};
 use super::tree::TreeError;
-
-/// The bytes of batches in one record.
-const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
 /// The bytes of batches that may wait, in units of [`PERMIT_BYTES`]; more wait to be ordered.
 const WAITING_PERMITS: usize = 32 * 1024;
@@ -49,38 +44,6 @@ pub(super) struct Committer {
     catching_up: Mutex<()>,
 }
 
-/// The order of commits.
-struct Line {
-    /// The newest value of each row that is ordered and not yet in the tree.
-    overlay: BTreeMap<Key, Pending>,
-    waiting: VecDeque<Waiting>,
-    /// The sequence of the next batch.
-    next: u64,
-    /// The sequence up to which all is durable and visible.
-    visible: u64,
-    /// The newest time of a visible batch.
-    at: UnixMillis,
-    stopping: bool,
-}
-
-struct Pending {
-    sequence: u64,
-    value: Option<Value>,
-}
-
-struct Waiting {
-    batch: Batch,
-    done: oneshot::Sender<Result<(), CommitError>>,
-    _room: OwnedSemaphorePermit,
-}
-
-/// A place in the order of commits up to which all is durable and visible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Visible {
-    pub(super) sequence: u64,
-    pub(super) at: UnixMillis,
-}
-
 impl Committer {
     /// A committer that goes on behind the journal.
     pub(super) fn new(
@@ -90,15 +53,7 @@ impl Committer {
         at: UnixMillis,
         reserve_bytes: u64,
     ) -> Self {
-        let next = journal.next();
-        let line = Line {
-            overlay: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            next,
-            visible: next - 1,
-            at,
-            stopping: false,
-        };
+        let line = Line::new(journal.next(), at);
         Self {
             disk,
             patient,
@@ -203,26 +158,20 @@ impl Committer {
                 "the store is closing or ailing".to_owned(),
             ));
         }
-        let (done, answer) = oneshot::channel();
-        line.order(&batch.writes);
-        line.waiting.push_back(Waiting {
-            batch,
-            done,
-            _room: room,
-        });
+        let outcome = line.order(batch, room);
         drop(line);
         self.wake.notify_one();
         Ok(Ordered {
             done: Box::pin(async move {
                 let lost = CommitError::Broken("the committer stopped".to_owned());
-                answer.await.unwrap_or(Err(lost))
+                outcome.await.unwrap_or(Err(lost))
             }),
         })
     }
 
     /// Whether writes are taken at all now.
     fn accepts(&self) -> Result<(), CommitError> {
-        if self.full.load(Memory::Acquire) {
+        if self.full.load(Memory::Acquire) || self.lagging.load(Memory::Acquire) {
             self.look_at_free_space();
             if self.full.load(Memory::Acquire) {
                 return Err(CommitError::Full);
@@ -257,10 +206,10 @@ impl Committer {
     /// Waits until batches wait; answers `false` once the store closes and none is left.
     pub(super) fn wait(&self) -> bool {
         let mut line = self.line();
-        while line.waiting.is_empty() && !line.stopping {
+        while line.is_empty() && !line.stopping {
             line = self.wake.wait(line).unwrap_or_else(PoisonError::into_inner);
         }
-        !line.waiting.is_empty()
+        !line.is_empty()
     }
 
     /// Refuses batches from now on; those ordered are still committed.
@@ -294,7 +243,9 @@ impl Committer {
         let mut line = self.line();
         if let Err(error) = applied {
             tracing::error!(%error, "the data does not take commits that are durable");
-            self.lag(&mut line, &group, last);
+            self.lagging.store(true, Memory::Release);
+            let why = "the data takes no writes; the log says why".to_owned();
+            line.lag(&group, last, &CommitError::Broken(why));
         } else {
             line.applied(&group, last);
         }
@@ -309,8 +260,7 @@ impl Committer {
             self.catch_up();
         }
         for waiting in group {
-            // Nobody may wait any more; the commit stands.
-            let _ = waiting.done.send(Ok(()));
+            waiting.answer(Ok(()));
         }
     }
 
@@ -334,23 +284,6 @@ impl Committer {
         self.patient.apply(&writes, sequence)
     }
 
-    /// Keeps durable batches that the tree does not take where readers find them, and fails what
-    /// waits behind them.
-    fn lag(&self, line: &mut Line, group: &[Waiting], last: u64) {
-        line.overlay.retain(|_, pending| pending.sequence <= last);
-        for waiting in group {
-            for write in &waiting.batch.writes {
-                let (sequence, value) = (last, write.value.clone());
-                let pending = Pending { sequence, value };
-                line.overlay.insert(write.key.clone(), pending);
-            }
-        }
-        self.lagging.store(true, Memory::Release);
-        line.next = last + 1;
-        let why = "the data takes no writes; the log says why".to_owned();
-        line.fail_waiting(&CommitError::Broken(why));
-    }
-
     /// Brings the tree up to date again, if there is room for it to be written.
     pub(super) fn catch_up(&self) {
         let _one = self.catching_up.lock();
@@ -372,13 +305,9 @@ impl Committer {
         if *error == CommitError::Full {
             self.full.store(true, Memory::Release);
         }
-        let mut line = self.line();
-        line.overlay.clear();
-        line.next = line.visible + 1;
-        line.fail_waiting(error);
-        drop(line);
+        self.line().forget(error);
         for waiting in group {
-            let _ = waiting.done.send(Err(error.clone()));
+            waiting.answer(Err(error.clone()));
         }
     }
 
@@ -398,82 +327,5 @@ impl Committer {
             }
             Err(error) => tracing::warn!(%error, "free space is unknown"),
         }
-    }
-}
-
-impl Line {
-    /// Adds writes behind everything ordered before.
-    fn order(&mut self, writes: &[Write]) {
-        let sequence = self.next;
-        self.next += 1;
-        for write in writes {
-            let value = write.value.clone();
-            let pending = Pending { sequence, value };
-            self.overlay.insert(write.key.clone(), pending);
-        }
-    }
-
-    fn take_group(&mut self) -> Vec<Waiting> {
-        let mut bytes = 0;
-        let mut count = 0;
-        for waiting in &self.waiting {
-            bytes += waiting.batch.size_bytes();
-            if count > 0 && bytes > GROUP_BYTES {
-                break;
-            }
-            count += 1;
-        }
-        self.waiting.drain(..count).collect()
-    }
-
-    /// The tree has this group: the overlay keeps only what is newer.
-    fn applied(&mut self, group: &[Waiting], last: u64) {
-        if self.waiting.is_empty() && self.next == last + 1 {
-            self.overlay.clear();
-            return;
-        }
-        for write in group.iter().flat_map(|waiting| &waiting.batch.writes) {
-            if self
-                .overlay
-                .get(&write.key)
-                .is_some_and(|p| p.sequence <= last)
-            {
-                self.overlay.remove(&write.key);
-            }
-        }
-    }
-
-    fn fail_waiting(&mut self, error: &CommitError) {
-        for waiting in self.waiting.drain(..) {
-            let _ = waiting.done.send(Err(error.clone()));
-        }
-    }
-
-    /// The rows of a range that the overlay changes.
-    fn changed(&self, scan: &Scan) -> BTreeMap<Key, Option<Value>> {
-        if scan.end.as_ref().is_some_and(|end| *end <= scan.start) {
-            return BTreeMap::new();
-        }
-        let end = scan.end.clone().map_or(Edge::Unbounded, Edge::Excluded);
-        let range = self
-            .overlay
-            .range((Edge::Included(scan.start.clone()), end));
-        let change = |(key, pending): (&Key, &Pending)| (key.clone(), pending.value.clone());
-        range.map(change).collect()
-    }
-}
-
-/// Rows of the tree with changes laid over them, in the order and up to the limit of the scan.
-fn merge(found: Vec<Row>, changed: BTreeMap<Key, Option<Value>>, scan: &Scan) -> Vec<Row> {
-    let mut rows: BTreeMap<Key, Option<Value>> = found
-        .into_iter()
-        .map(|row| (row.key, Some(row.value)))
-        .collect();
-    rows.extend(changed);
-    let rows = rows.into_iter();
-    let rows = rows.filter_map(|(key, value)| Some(Row { key, value: value? }));
-    match scan.order {
-        Order::Forward => rows.take(scan.limit).collect(),
-        Order::Reverse => rows.rev().take(scan.limit).collect(),
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Symptom {
     pub(super) generation: u64,
     /// How.
     pub(super) error: TreeError,
+    /// Whether there was no tree to read from, because a cure had failed.
+    closed: bool,
 }
 
 impl Patient {
@@ -68,14 +70,19 @@ impl Patient {
     ) -> Result<T, Symptom> {
         let slot = self.slot();
         let generation = slot.generation;
-        let answer = match &slot.tree {
-            Ok(tree) => read(&**tree),
-            Err(why) => Err(TreeError(why.clone())),
+        let symptom = |error, closed| Symptom {
+            generation,
+            error,
+            closed,
         };
-        answer.map_err(|error| Symptom { generation, error })
+        match &slot.tree {
+            Ok(tree) => read(&**tree).map_err(|error| symptom(error, false)),
+            Err(why) => Err(symptom(TreeError(why.clone()), true)),
+        }
     }
 
-    /// Reads from the tree, and cures it if it fails.
+    /// Reads from the tree, and cures it if it fails. After a cure that failed, readers do not try
+    /// again; writers and the keeper do.
     pub(super) fn read<T>(
         &self,
         committer: &Committer,
@@ -85,6 +92,7 @@ impl Patient {
         loop {
             match self.peek(&read) {
                 Ok(answer) => return Ok(answer),
+                Err(symptom) if symptom.closed => return Err(ReadError(symptom.error.0)),
                 Err(symptom) => {
                     attempts += 1;
                     let error = symptom.error;
@@ -100,6 +108,20 @@ impl Patient {
     pub(super) fn apply(&self, writes: &[&Write], sequence: u64) -> Result<(), TreeError> {
         let applied = self.peek(|tree| tree.apply(writes, sequence));
         applied.map_err(|symptom| symptom.error)
+    }
+
+    /// Tries again after a cure that failed.
+    pub(super) fn revive(&self, committer: &Committer) {
+        let generation = match &*self.slot() {
+            Slot {
+                generation,
+                tree: Err(_),
+            } => *generation,
+            Slot { tree: Ok(_), .. } => return,
+        };
+        if let Err(error) = self.cure(committer, generation, 1) {
+            tracing::error!(error, "the data still does not open");
+        }
     }
 
     /// Makes everything in the tree durable.

@@ -248,6 +248,7 @@ impl Shared {
                 }
             }
             self.committer.catch_up();
+            self.committer.patient.revive(&self.committer);
             self.tend();
         }
     }

@@ -23,6 +23,7 @@ mod journal_files;
 mod journal_record;
 mod journal_replay;
 pub mod kv;
+mod line;
 pub mod memory;
 mod recovery;
 pub mod restore;
@@ -34,6 +35,8 @@ pub mod tree;
 pub use engine::{Engine, Options, open};
 pub use recovery::OpenError;
 
+#[cfg(test)]
+mod ailing;
 #[cfg(test)]
 mod suite;
 #[cfg(test)]

@@ -359,7 +359,9 @@ impl DiskFile for SimulatedFile {
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
         self.with(|state, contents| {
             let outcome = state.call();
-            let full = bytes.len() as u64 > state.free_bytes;
+            // Only what makes the file longer needs room.
+            let longer = (offset + bytes.len()).saturating_sub(contents.seen.len()) as u64;
+            let full = longer > state.free_bytes;
             let written = match (&outcome, full) {
                 (Ok(()), false) => bytes.len(),
                 _ => state.below(bytes.len()),
@@ -373,7 +375,7 @@ impl DiskFile for SimulatedFile {
             if full {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            state.free_bytes -= bytes.len() as u64;
+            state.free_bytes -= longer;
             outcome
         })
     }
