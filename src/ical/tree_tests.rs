@@ -360,11 +360,11 @@ fn times_bring_the_parameters_they_need() {
 #[test]
 fn reading_is_linear_for_long_and_many_lines() {
     // Quadratic work on these would take minutes.
-    let quotes = format!("BEGIN:A\nX;A={}\nEND:A\n", "\";\";;".repeat(400_000));
-    let folds = format!("BEGIN:A\nX:{}\nEND:A\n", "\n a".repeat(700_000));
-    let junk = format!("BEGIN:A\n{}END:A\n", "x\n".repeat(1_000_000));
-    let blanks = "\n \n".repeat(500_000);
-    let value = format!("BEGIN:A\nX:{}\nEND:A\n", "a,b;c".repeat(1_000_000));
+    let quotes = format!("BEGIN:A\nX;A={}\nEND:A\n", "\";\";;".repeat(100_000));
+    let folds = format!("BEGIN:A\nX:{}\nEND:A\n", "\n a".repeat(200_000));
+    let junk = format!("BEGIN:A\n{}END:A\n", "x\n".repeat(300_000));
+    let blanks = "\n \n".repeat(150_000);
+    let value = format!("BEGIN:A\nX:{}\nEND:A\n", "a,b;c".repeat(300_000));
     for text in [quotes, folds, junk, blanks, value] {
         let parsed = read(text.as_bytes());
         let out = printed(&parsed);

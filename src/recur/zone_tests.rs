@@ -347,3 +347,41 @@ fn calendars_get_the_vtimezones_they_lack() {
     strip_timezones(&mut calendar);
     assert_eq!(calendar, before);
 }
+
+/// `testdata/zones/NAME.ics` is the VTIMEZONE we write for a zone from 2020 on, NAME.txt what
+/// libical makes of it (`libical.py` asked it).
+#[test]
+fn libical_reads_our_vtimezones_as_we_do() {
+    for name in [
+        "Africa/Cairo",
+        "America/New_York",
+        "America/Santiago",
+        "America/St_Johns",
+        "Asia/Gaza",
+        "Asia/Kathmandu",
+        "Australia/Lord_Howe",
+        "Europe/Dublin",
+        "Europe/Vienna",
+        "Pacific/Auckland",
+        "UTC",
+    ] {
+        let zone = Zone::named(name).unwrap();
+        let file = name.replace('/', "-");
+        let path = format!("{}/testdata/zones/{file}", env!("CARGO_MANIFEST_DIR"));
+        let stored = std::fs::read_to_string(format!("{path}.ics")).unwrap();
+        let written = vtimezone(&zone, name, date("20200101"), None);
+        assert_eq!(
+            text(&written),
+            stored.replace("\r\n", "\n"),
+            "{name}: run libical.py again"
+        );
+        let answers = std::fs::read_to_string(format!("{path}.txt")).unwrap();
+        assert!(answers.lines().count() > 500, "{name}");
+        for line in answers.lines() {
+            let (local, offset) = line.split_once(' ').unwrap();
+            let local = LocalTime::parse(local).unwrap();
+            let ours = local.seconds() - zone.instant(local).0;
+            assert_eq!(ours.to_string(), offset, "{name} {local}");
+        }
+    }
+}
