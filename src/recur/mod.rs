@@ -13,6 +13,7 @@ mod period;
 mod range;
 mod rule;
 mod rule_read;
+mod season;
 mod set;
 mod source;
 mod summary;
@@ -45,6 +46,7 @@ pub use instances::{Compiled, Instance, Part, Query, RecurFault, RecurProblem, c
 pub use range::{Extent, Range};
 pub use rule::{ByDay, ByMonth, Freq, Rule, Scale, Skip};
 pub use rule_read::{RuleError, RuleProblem};
+pub use season::Season;
 pub use summary::{BusyKinds, Form, Month, Summary, Verdict, summary};
 pub use vtimezone_write::{add_timezones, strip_timezones, vtimezone};
 pub use zone::{Transition, Zone, Zones};

@@ -12,6 +12,7 @@ use super::expand::{Last, Limits, Series, TooMuch, Work};
 use super::instances::{Instance, Part, RecurProblem};
 use super::range::DAY;
 use super::rule::Rule;
+use super::season::Season;
 use super::source::{Length, Row, Source};
 use super::zone::{Zone, Zones};
 
@@ -49,6 +50,8 @@ pub(super) struct Master {
 pub(super) struct Bounded {
     pub(super) series: Series,
     until: Option<Timestamp>,
+    /// The months of the year its instances can lie in.
+    pub(super) season: Season,
 }
 
 /// An instance that no rule gives.
@@ -428,14 +431,17 @@ impl Master {
         }
         for property in component.properties("RRULE") {
             if let Some(rule) = read_rule(property, problems) {
-                master.series.push(bound(&rule, &start, reading.axis));
+                master
+                    .series
+                    .extend(bound(&rule, &master.source, reading.axis));
             }
         }
         for property in component.properties("EXRULE") {
             if let Some(rule) = read_rule(property, problems) {
+                let bounded = bound(&rule, &master.source, reading.axis);
                 master
                     .excluded
-                    .push(bound(&rule, &start, reading.axis).series);
+                    .extend(bounded.map(|bounded| bounded.series));
             }
         }
         for property in component.properties("EXDATE") {
@@ -542,23 +548,21 @@ fn read_rule(property: &Property, problems: &mut Vec<RecurProblem>) -> Option<Ru
 
 /// A rule at the start of its series. An UNTIL in UTC is an instant; on the local axis it is no
 /// earlier than the last instance it allows.
-fn bound(rule: &Rule, start: &When, axis: &Axis) -> Bounded {
-    let series = Series::new(rule, start);
-    match (axis, &rule.until) {
-        (Axis::Fixed(zone), Some(When::Utc(until))) => {
-            let shown = zone.local(*until);
-            // In the second pass of an overlap all of the first pass has been.
-            let passed = until.0 - zone.instant(shown).0;
-            Bounded {
-                series: series.with_until(later_by(shown, passed.max(0))),
-                until: Some(*until),
-            }
-        }
-        _ => Bounded {
-            series,
-            until: None,
-        },
+fn bound(rule: &Rule, source: &Source, axis: &Axis) -> Option<Bounded> {
+    let start = source.start.as_ref()?;
+    let mut bounded = Bounded {
+        series: Series::new(rule, start),
+        until: None,
+        season: Season::of_rule(rule, start.local(), source.longest()),
+    };
+    if let (Axis::Fixed(zone), Some(When::Utc(until))) = (axis, &rule.until) {
+        let shown = zone.local(*until);
+        // In the second pass of an overlap all of the first pass has been.
+        let passed = until.0 - zone.instant(shown).0;
+        bounded.series = bounded.series.with_until(later_by(shown, passed.max(0)));
+        bounded.until = Some(*until);
     }
+    Some(bounded)
 }
 
 fn instance_of(

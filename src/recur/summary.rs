@@ -15,6 +15,7 @@ use super::busy_source::{Busy, FbType};
 use super::expand::{Last, Limits, TooMuch};
 use super::instances::{Compiled, compile};
 use super::range::{DAY, Extent, Range};
+use super::season::Season;
 use super::set::{Axis, Set};
 use super::source::later;
 use super::zone::Zone;
@@ -45,6 +46,8 @@ pub struct Summary {
     pub recurring: bool,
     /// Whether a rule never ends.
     pub endless: bool,
+    /// The months of the year its instances can lie in.
+    pub season: Season,
     /// Whether it has alarms.
     pub alarms: bool,
     /// How many seconds before an instance starts an alarm may go off; [`u32::MAX`] where one has a
@@ -182,6 +185,7 @@ impl Compiled {
             ends_inside: single.is_none_or(|piece| piece.ends_inside),
             recurring: self.recurs(),
             endless: self.is_endless(),
+            season: self.season(),
             alarms: self.has_alarms(),
             alarm_lead: lead,
             alarm_lag: lag,
@@ -248,6 +252,35 @@ impl Compiled {
             pieces.extend(series_piece(set, &utc));
         }
         pieces
+    }
+
+    fn season(&self) -> Season {
+        let utc = Zone::utc();
+        if !self.recurs() {
+            return Season::ALL;
+        }
+        let mut season = Season::NONE;
+        for set in &self.sets {
+            if set.shift > 0 {
+                return Season::ALL;
+            }
+            for source in set.overrides.iter().map(|other| &other.source) {
+                if let Some(start) = &source.start {
+                    let from = self.zones.instant(start, &utc);
+                    let zone = self.zones.zone_of(start, &utc).unwrap_or(&utc);
+                    let to = source.end(start.local(), zone).max(from);
+                    season = season.with(Season::of_span(from.utc(), to.utc()));
+                }
+            }
+            for bounded in set.master.iter().flat_map(|master| &master.series) {
+                season = season.with(bounded.season);
+            }
+            for extra in set.master.iter().flat_map(|master| &master.extras) {
+                let end = later(extra.local, set.longest);
+                season = season.with(Season::of_span(extra.local, end));
+            }
+        }
+        season
     }
 
     fn alarm_reach(&self) -> (u32, u32) {
@@ -385,7 +418,11 @@ impl Summary {
     /// Whether it can have an instance that overlaps the range. It is never wrong about "no".
     #[must_use]
     pub fn may_overlap(&self, range: &Range, floating: &Zone) -> bool {
-        if self.is_nowhere() || !self.extent(floating).overlaps(range) {
+        let (first, last) = (Month::of(range.start).0, Month::of(range.end).0);
+        if self.is_nowhere() || self.recurring && !self.season.meets(first, last - first + 1) {
+            return false;
+        }
+        if !self.extent(floating).overlaps(range) {
             return false;
         }
         let zone = self.zone(floating);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::ical::{Kind, LocalTime};
 
+use super::season::Season;
 use super::summary::{BusyKinds, Form, Summary};
 
 /// The version written first. A reader that does not know it computes the summary anew.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 const FLAGS: usize = 8;
 
@@ -42,6 +43,7 @@ impl Summary {
         }
         push_time(&mut bytes, self.first);
         push_time(&mut bytes, self.last);
+        push(&mut bytes, u64::from(self.season.0));
         push(&mut bytes, u64::from(self.alarm_lead));
         push(&mut bytes, u64::from(self.alarm_lag));
         for (start, end) in &self.spans {
@@ -82,6 +84,7 @@ impl Summary {
         };
         let flag = |bit: u8| flags >> bit & 1 == 1;
         let (first, last) = (take_time(&mut rest)?, take_time(&mut rest)?);
+        let season = Season(u16::try_from(take(&mut rest)?).ok()?);
         let lead = u32::try_from(take(&mut rest)?).ok()?;
         let lag = u32::try_from(take(&mut rest)?).ok()?;
         let mut spans = Vec::new();
@@ -100,6 +103,7 @@ impl Summary {
             ends_inside: flag(2),
             recurring: flag(3),
             endless: flag(4),
+            season,
             alarms: flag(5),
             alarm_lead: lead,
             alarm_lag: lag,

@@ -101,5 +101,5 @@ fn bytes_of_no_summary_are_refused() {
         assert_eq!(Summary::decode(&bytes[..length]), None, "{length}");
     }
     assert_eq!(Summary::decode(&[255; 40]), None);
-    assert_eq!(Summary::decode(&[1, 1, 0, 0, 4, 255, 255, 255]), None);
+    assert_eq!(Summary::decode(&[2, 1, 0, 0, 4, 255, 255, 255]), None);
 }
