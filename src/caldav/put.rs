@@ -1,13 +1,11 @@
 //! PUT of a calendar object: RFC 4791 §5.3.2.
 //!
 //! Creating and updating are one path: read what was sent, ask every precondition, stage, answer.
+//! Conditional headers have been asked before, as for every method.
 
 use super::limits::Limits;
 use super::object::{self, Fidelity, Received};
-use crate::dav::conditional::Current;
-use crate::dav::{
-    Answer, Condition, Context, Error, Place, Request, Resource, Response, Return, conditional,
-};
+use crate::dav::{Answer, Condition, Context, Error, Place, Request, Resource, Response, Return};
 use crate::store::{Collection, Header, Stamps};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -19,9 +17,6 @@ pub(super) fn run<'a>(cx: &'a mut Context, request: &'a Request) -> Answer<'a> {
 
 async fn put(cx: &mut Context, request: &Request) -> Result<Response, Error> {
     let target = Target::of(&cx.target)?;
-    if let Err(error) = conditional::check(request, &Current::of(&cx.target)) {
-        return refused(request, &target, error).await;
-    }
     if request.headers.get("Content-Range").is_some() {
         return Err(Error::Status(400, "Objects are put as a whole."));
     }
@@ -115,16 +110,4 @@ fn representation(request: &Request, status: u16, text: Bytes) -> Response {
             format!("{}{}", request.prefix, request.path.raw()),
         )
         .uncoded()
-}
-
-/// The answer to a condition that does not hold: with the present object for who asks for it, so
-/// that it need not be read in another request. RFC 8144 §3.2
-async fn refused(request: &Request, target: &Target, error: Error) -> Result<Response, Error> {
-    match (&target.existing, Return::of(&request.headers)) {
-        (Some(header), Return::Representation) => {
-            let text = target.place.home.text(header).await?;
-            Ok(representation(request, 412, text).with("ETag", header.etag()))
-        }
-        _ => Err(error),
-    }
 }
