@@ -2,7 +2,7 @@
 
 use super::busy::free_busy;
 use super::limits::Limits;
-use super::query::{calendars, overlapping, reaches_members};
+use super::query::{calendars, reaches_members};
 use super::range::closed_range;
 use super::shape::read;
 use super::{report, zone};
@@ -62,7 +62,8 @@ async fn add(
         use Component::{Availability, Event, FreeBusy};
         matches!(component, Some(Event | FreeBusy | Availability))
     };
-    let headers: Vec<Header> = overlapping(&members, range, &floating)
+    let found = members.overlapping(range, &floating, None).into_iter();
+    let headers: Vec<Header> = found
         .map(|(header, _)| header)
         .filter(|header| counts(header.component))
         .collect();

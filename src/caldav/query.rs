@@ -72,19 +72,6 @@ pub(super) fn reaches_members(cx: &Context) -> Result<bool, Error> {
     Ok(matches!(depth, Some(Depth::One | Depth::Infinity)))
 }
 
-/// The objects that may have an instance in the range.
-pub(super) fn overlapping(
-    members: &store::Members,
-    range: &Range,
-    zone: &Zone,
-) -> impl Iterator<Item = (Header, Verdict)> {
-    members.iter().filter_map(|header| {
-        let summary = Summary::decode(header.summary());
-        let verdict = summary.map_or(Verdict::Maybe, |s| s.verdict(range, zone));
-        (verdict != Verdict::No).then_some((header, verdict))
-    })
-}
-
 /// The calendars in a home.
 pub(super) fn calendars(place: &Place) -> impl Iterator<Item = &Arc<Collection>> {
     let collections = place.home.collections();
@@ -151,9 +138,10 @@ impl Search<'_> {
         };
         match (component, window.range) {
             (Some(None), _) => Vec::new(),
-            (_, Some(range)) => overlapping(members, &range, zone)
-                .filter_map(judged)
-                .collect(),
+            (component, Some(range)) => {
+                let found = members.overlapping(&range, zone, component.flatten());
+                found.into_iter().filter_map(judged).collect()
+            }
             (_, None) => members
                 .iter()
                 .map(|header| (header, Verdict::Maybe))
