@@ -421,6 +421,9 @@ impl Stage<'_> {
     fn put(&mut self, mut principal: Principal) -> Result<(), Error> {
         let id = principal.id;
         self.shared.check_name(&principal.name)?;
+        if principal.name.chars().any(char::is_control) {
+            return Err(Refusal::BadName(principal.name).into());
+        }
         let other = |holder: Option<&Id>| holder.is_some_and(|holder| *holder != id);
         let name = principal.name.to_lowercase();
         if other(self.contents.names.get(name.as_str())) {

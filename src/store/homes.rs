@@ -41,18 +41,18 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// A name of an object, a collection or a principal must have an end and no control characters.
+    /// A name may be anything that can be a segment of a path.
     pub(super) fn check_name(&self, name: &str) -> Result<(), Error> {
         if name.len() > self.limits.name_bytes {
             return Err(Error::TooLarge("bytes of a name"));
         }
-        if matches!(name, "" | "." | "..") || name.chars().any(char::is_control) {
+        if matches!(name, "" | "." | "..") || name.contains('\0') {
             return Err(Refusal::BadName(name.to_owned()).into());
         }
         Ok(())
     }
 
-    fn next_nonce(&self) -> u64 {
+    pub(super) fn next_nonce(&self) -> u64 {
         self.nonce.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -18,7 +18,8 @@
 //! | h/home/j/number | scheduling journal |
 //! | d/P/id, d/K/id, d/U/id/app | principal, credentials, last use of an app password |
 //! | d/M/group/member | membership |
-//! | l/blob/chunk, i/blob | long texts written beforehand; when that was begun, until it is referred to |
+//! | l/blob, l/blob/chunk | whose a long text is, and the text, which is written beforehand |
+//! | i/blob | when a long text was begun, until it is referred to |
 //! | q/l/…, q/m/… | queue rows |
 //! | meta/… | format version, epoch |
 //!
@@ -206,7 +207,7 @@ pub(super) fn blob_begun(blob: Id) -> Bytes {
     [BLOBS_BEGUN, blob.as_bytes()].concat().into()
 }
 
-/// The rows of a long text.
+/// The row that says whose a long text is; its other rows begin like it.
 pub(super) fn blob(blob: Id) -> Bytes {
     [b"l", blob.as_bytes().as_slice()].concat().into()
 }

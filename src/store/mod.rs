@@ -47,6 +47,9 @@ mod testing;
 mod buckets;
 mod cell;
 mod change;
+mod check;
+mod check_home;
+mod check_texts;
 mod chunked;
 mod codec;
 mod collection;
@@ -72,6 +75,7 @@ mod stage_objects;
 mod sync;
 
 pub use change::{Change, HomeChange, NewCollection, Put, Sharing, Stamps, Tag};
+pub use check::{Finding, Repair, Report};
 pub use collection::{
     Collection, Component, Components, Kind, Properties, Settings, Timezone, Viewer,
 };
@@ -91,6 +95,8 @@ pub use sync::{BadToken, Changes, Depth, Entry, HomeChanges, HomeEntry};
 
 use homes::Shared;
 
+#[cfg(test)]
+mod check_tests;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]

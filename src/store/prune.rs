@@ -394,6 +394,9 @@ impl Sweep<'_> {
         for key in text_keys(self.home, header) {
             self.remove(key);
         }
+        if let Some(blob) = header.blob {
+            self.remove(keys::blob(blob));
+        }
     }
 
     /// Removes a collection that was removed or never named. Its row goes first, so that what is

@@ -272,6 +272,36 @@ impl Named {
     }
 }
 
+/// Whose a long text is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) home: Id,
+    pub(super) collection: Id,
+    pub(super) name: String,
+    pub(super) at: Position,
+}
+
+impl Owner {
+    pub(super) fn encode(&self) -> Bytes {
+        let mut row = Encoder::version(1);
+        row.id(self.home).id(self.collection);
+        row.text(&self.name).position(self.at);
+        row.finish()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let (_, mut row) = Decoder::version(row, 1)?;
+        let owner = Self {
+            home: row.id()?,
+            collection: row.id()?,
+            name: row.string()?,
+            at: row.position()?,
+        };
+        row.end()?;
+        Ok(owner)
+    }
+}
+
 /// The value of a floor row.
 pub(super) fn encode_floor(at: Position) -> Bytes {
     let mut row = Encoder::version(1);

@@ -9,7 +9,7 @@ use super::error::Row;
 use super::header::{Fields, Header, Origin, Record, on_disk, tombstone};
 use super::home::{TEXT_CHUNK, encode_uid};
 use super::keys;
-use super::revision::Garbage;
+use super::revision::{Garbage, Owner};
 use super::stage::{LONG_TEXT, Stage};
 use super::{Error, Id, Position, Refusal};
 use crate::ical::Timestamp;
@@ -161,6 +161,13 @@ impl Stage<'_> {
             let blob = Id::random()?;
             self.blobs.push((blob, text.clone()));
             self.erase(keys::blob_begun(blob));
+            let owner = Owner {
+                home: self.base.id,
+                collection: collection.id,
+                name: name.to_owned(),
+                at,
+            };
+            self.write(keys::blob(blob), owner.encode());
             return Ok(Some(blob));
         }
         let home = self.base.id;
