@@ -79,6 +79,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Settings, ConfigError> {
         &mut server.certificate,
         &mut server.key,
         &mut settings.backup.folder,
+        &mut settings.calendars.zoneinfo,
     ] {
         if !path.as_os_str().is_empty() {
             *path = folder.join(&*path);

@@ -26,5 +26,6 @@ pub mod settings;
 mod tests;
 pub mod units;
 mod upkeep;
+mod zones;
 
 pub use program::main;

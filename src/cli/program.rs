@@ -15,7 +15,7 @@ use super::log::Logging;
 use super::open::{Missing, open};
 use super::output::{Out, Printer};
 use super::settings::{Log, Settings};
-use super::{backup, check, config, dns, export, import, prompt, serve};
+use super::{backup, check, config, dns, export, import, prompt, serve, zones};
 
 /// Runs the program with the command line it was given.
 pub fn main() -> ExitCode {
@@ -161,6 +161,7 @@ async fn on_store(mut command: Command, settings: &Settings) -> Result<u8, Failu
         ..settings.log.clone()
     };
     Logging::start(&quiet).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+    zones::install(&settings.calendars.zoneinfo);
     for note in prompt::fill(&mut command)? {
         writeln!(io::stderr(), "{note}")?;
     }

@@ -16,7 +16,7 @@ use super::open::{Missing, open};
 use super::run::{Ground, by};
 use super::settings::Settings;
 use super::upkeep::{self, Upkeep};
-use super::{backup, config};
+use super::{backup, config, zones};
 use crate::auth::accounts::{self, NewPrincipal};
 use crate::auth::{self, Auth, password};
 use crate::http::address::{Address, Network};
@@ -36,6 +36,7 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
         .map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
     // Before anything else: a signal that comes early must not be missed.
     let mut signals = Signals::new()?;
+    zones::install(&settings.calendars.zoneinfo);
     let certificate = certificate(&settings)?;
     let ground = open(&settings, Missing::Make).await?;
     let result = open_doors(&settings, &ground, certificate.as_ref()).await;

@@ -155,6 +155,8 @@ pub struct Calendars {
     pub max_object: Bytes,
     /// Bytes of a multistatus answer.
     pub max_answer: Bytes,
+    /// A directory of TZif files, used if it is newer than the data built in.
+    pub zoneinfo: PathBuf,
 }
 
 impl Default for Calendars {
@@ -162,6 +164,7 @@ impl Default for Calendars {
         Calendars {
             max_object: Bytes(10_000_000),
             max_answer: Bytes(256 << 20),
+            zoneinfo: PathBuf::from("/usr/share/zoneinfo"),
         }
     }
 }

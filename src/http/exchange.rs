@@ -118,14 +118,21 @@ pub(super) async fn exchange(
     if close && parts.version < Version::HTTP_2 {
         response.headers.push(("Connection", "close".to_owned()));
     }
-    span.in_scope(|| {
-        tracing::info!(
-            status = response.status,
-            bytes = response.body.len(),
-            "answered"
-        )
-    });
+    note(&span, &response);
     Ok(outgoing(response, &parts.method, flight))
+}
+
+/// Notes an answer: what the server did wrong is worth a line, the rest only if
+/// somebody wants to see every request.
+fn note(span: &tracing::Span, response: &dav::Response) {
+    let (status, bytes) = (response.status, response.body.len());
+    span.in_scope(|| {
+        if status >= 500 {
+            tracing::warn!(status, bytes, "answered");
+        } else {
+            tracing::debug!(status, bytes, "answered");
+        }
+    });
 }
 
 async fn answer(
