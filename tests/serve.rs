@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use base64::Engine as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -161,27 +162,8 @@ fn ask(address: &str, request: &str) -> String {
     answer
 }
 
-fn base64(text: &str) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits = (0..3).fold(0u32, |bits, at| {
-            bits << 8 | u32::from(*chunk.get(at).unwrap_or(&0))
-        });
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place) & 63) as usize];
-            out.push(if place > chunk.len() {
-                '='
-            } else {
-                char::from(letter)
-            });
-        }
-    }
-    out
-}
-
 fn propfind(address: &str, user: &str, password: &str) -> String {
-    let pair = base64(&format!("{user}:{password}"));
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     ask(
         address,
         &format!(
