@@ -10,6 +10,8 @@ mod jcal;
 mod objects;
 #[path = "fuzz/checks/rules.rs"]
 mod rules;
+#[path = "fuzz/checks/xml.rs"]
+mod xml;
 #[path = "fuzz/checks/zones.rs"]
 mod zones;
 
@@ -50,4 +52,9 @@ fn jcal_texts_do_no_harm() {
 #[test]
 fn time_zones_do_no_harm() {
     run("zones", zones::check);
+}
+
+#[test]
+fn xml_does_no_harm() {
+    run("xml", xml::check);
 }

@@ -133,27 +133,15 @@ impl Element {
     /// are written into it. RFC 4918 §4.3.
     pub fn to_xml(&self) -> String {
         let mut out = String::new();
-        let mut bound = vec![(Box::from(""), Arc::from(""))];
-        for (prefix, ns) in self.scope.iter() {
-            if !prefix.is_empty() && !self.names_prefix(prefix) && self.mentions(prefix) {
-                // Only values speak of it, so no name below would declare it.
-                bound.push((prefix.clone(), ns.clone()));
-            }
-        }
-        let mentioned = bound.get(1..).unwrap_or_default().to_vec();
-        self.write(&mut out, &mut bound, &mentioned);
+        self.write(&mut out, &mut vec![(Box::from(""), Arc::from(""))]);
         out
     }
 
-    /// Writes the element; `bound` holds the bindings made further out, `declare` those to be
-    /// declared here without any name asking for them.
-    fn write(&self, out: &mut String, bound: &mut Scope, declare: &[(Box<str>, Arc<str>)]) {
+    /// Writes the element; `bound` holds the bindings made further out.
+    fn write(&self, out: &mut String, bound: &mut Scope) {
         let outer = bound.len();
         out.push('<');
         self.write_tag(out);
-        for (prefix, ns) in declare {
-            write_binding(out, prefix, ns);
-        }
         let names = self.attributes.iter().map(|a| (&a.prefix, &a.ns));
         for (prefix, ns) in std::iter::once((&self.prefix, &self.ns)).chain(names) {
             let attribute_without = prefix.is_empty() && !std::ptr::eq(prefix, &self.prefix);
@@ -163,6 +151,13 @@ impl Element {
             }
             write_binding(out, prefix, ns);
             bound.push((prefix.clone(), ns.clone()));
+        }
+        for (prefix, ns) in self.scope.iter().filter(|(p, _)| self.mentions(p)) {
+            let known = bound.iter().rev().find(|(p, _)| p == prefix);
+            if known.is_none_or(|(_, n)| n != ns) {
+                write_binding(out, prefix, ns);
+                bound.push((prefix.clone(), ns.clone()));
+            }
         }
         let own_lang = self.attribute_in(XML, "lang").is_some();
         if let Some(lang) = self.lang().filter(|_| outer_most(out) && !own_lang) {
@@ -183,7 +178,7 @@ impl Element {
             out.push('>');
             for node in &self.children {
                 match node {
-                    Node::Element(element) => element.write(out, bound, &[]),
+                    Node::Element(element) => element.write(out, bound),
                     Node::Text(text) => super::write::escape_text(out, text),
                 }
             }
@@ -198,25 +193,22 @@ impl Element {
         push_qualified(out, &self.prefix, &self.local);
     }
 
-    /// Whether the element itself has a name with this prefix.
-    fn names_prefix(&self, prefix: &str) -> bool {
-        &*self.prefix == prefix || self.attributes.iter().any(|a| &*a.prefix == prefix)
-    }
-
-    /// Whether a value in the element contains the prefix with a colon, as a qualified name
-    /// written as text does.
+    /// Whether a value that stands directly in the element contains the prefix with a colon, as a
+    /// qualified name written as text does.
     fn mentions(&self, prefix: &str) -> bool {
         let says = |text: &str| {
-            text.match_indices(prefix).any(|(at, found)| {
-                text.get(at + found.len()..)
-                    .is_some_and(|r| r.starts_with(':'))
+            let mut found = text.match_indices(prefix);
+            found.any(|(at, _)| {
+                let after = text.get(at + prefix.len()..);
+                after.is_some_and(|rest| rest.starts_with(':'))
             })
         };
-        self.attributes.iter().any(|a| says(&a.value))
-            || self.children.iter().any(|node| match node {
-                Node::Text(text) => says(text),
-                Node::Element(element) => element.mentions(prefix),
-            })
+        !prefix.is_empty()
+            && (self.attributes.iter().any(|a| says(&a.value))
+                || self.children.iter().any(|node| match node {
+                    Node::Text(text) => says(text),
+                    Node::Element(_) => false,
+                }))
     }
 }
 
@@ -304,7 +296,11 @@ mod tests {
     fn a_prefix_that_only_a_value_speaks_of_stays_bound() {
         inner(
             r#"<D:prop xmlns:D="DAV:" xmlns:q="urn:q" xmlns:n="urn:n"><D:a t="q:name">n1</D:a></D:prop>"#,
-            r#"<D:a xmlns:q="urn:q" xmlns:D="DAV:" t="q:name">n1</D:a>"#,
+            r#"<D:a xmlns:D="DAV:" xmlns:q="urn:q" t="q:name">n1</D:a>"#,
+        );
+        inner(
+            r#"<p><a><b xmlns:q="urn:1">q:x<c xmlns:q="urn:2" t="q:y"/></b></a></p>"#,
+            r#"<a><b xmlns:q="urn:1">q:x<c xmlns:q="urn:2" t="q:y"/></b></a>"#,
         );
     }
 
