@@ -4,7 +4,7 @@
 
 use super::kind::Kinds;
 use super::privilege::{Privilege, Privileges, Who, granted};
-use super::resource::{PrincipalSet, Resource, principal_href};
+use super::resource::{Resource, principal_href};
 use super::tables::{Found, Get, GetFn, Listed, Needs, Property, Reading, Set};
 use crate::store::PrincipalKind;
 use crate::xml::{Name, Writer};
@@ -185,10 +185,8 @@ fn acl_restrictions(_: &Reading<'_>, w: &mut Writer) -> Found {
     Found::Yes
 }
 
+/// The one that holds all others.
 fn principal_collection_set(r: &Reading<'_>, w: &mut Writer) -> Found {
     w.href(&Resource::PrincipalRoot.href(&r.cx.hrefs));
-    for set in PrincipalSet::ALL {
-        w.href(&Resource::PrincipalCollection(set).href(&r.cx.hrefs));
-    }
     Found::Yes
 }

@@ -215,7 +215,7 @@ const DEVIATIONS: &[Deviation] = &[
         client: "tsdav",
     },
     Deviation {
-        what: "sync-collection takes any Depth header, not only 0",
+        what: "sync-collection takes Depth: 1, not only 0",
         spec: "RFC 6578 §3.2",
         client: "Thunderbird",
     },

@@ -44,7 +44,9 @@ fn supported_method_set(r: &Reading<'_>, w: &mut Writer) -> Found {
 }
 
 fn supported_live_property_set(r: &Reading<'_>, w: &mut Writer) -> Found {
-    for row in r.cx.shared.tables.properties(r.resource.kind()) {
+    let rows = r.cx.shared.tables.properties(r.resource.kind());
+    // What is made of the text is asked for in reports only: CALDAV:calendar-data is no property.
+    for row in rows.filter(|row| row.needs == Needs::Row) {
         w.raw("<D:supported-live-property><D:prop>");
         w.empty(row.name);
         w.raw("</D:prop></D:supported-live-property>");

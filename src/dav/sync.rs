@@ -43,11 +43,14 @@ pub(super) async fn run(cx: &mut Context, body: &Element) -> Result<Response, Er
     Ok(answer.finish())
 }
 
-/// Without sync-level the Depth header says it, as in drafts of the RFC; else the header is not
-/// looked at: Thunderbird and others send Depth: 1, where RFC 6578 §3.2 wants 0.
+/// Without sync-level the Depth header says it, as in drafts of the RFC; else 1 is as
+/// good as 0, the only one that RFC 6578 §3.2 wants: Thunderbird sends it.
 fn asked<'a>(cx: &Context, body: &'a Element) -> Result<Asked<'a>, Error> {
     let of = |name| body.child(Name::dav(name));
     let depth = Depth::of(&cx.request.headers)?;
+    if depth == Some(Depth::Infinity) && of("sync-level").is_some() {
+        return Err(Error::Status(400, "sync-collection goes by Depth 0."));
+    }
     let level = match of("sync-level").map(|level| level.text().trim().to_owned()) {
         Some(level) if level == "1" => store::Depth::Members,
         Some(level) if level == "infinite" || level == "infinity" => store::Depth::All,

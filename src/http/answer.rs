@@ -8,7 +8,8 @@ use super::{methods, respond, route};
 use crate::auth::{Auth, Presented};
 use crate::caldav;
 use crate::dav::{
-    self, Caller, Context, Hrefs, Mode, Request, Resource, Response, Shared, Table, Tables,
+    self, Caller, Context, Ending, Headers, Hrefs, Mode, Request, Resource, Response, Return,
+    Shared, Table, Tables,
 };
 use crate::ical::Timestamp;
 use crate::store::{self, Actor, Change, Store};
@@ -55,8 +56,8 @@ impl Server {
 
 /// Answers a request that came at this time.
 pub async fn answer(server: &Server, request: Request, now: Timestamp) -> Response {
-    if let Some(redirect) = route::well_known(&request) {
-        return redirect;
+    if let Some(response) = route::open(&request) {
+        return response;
     }
     let presented = Presented {
         authorization: request.headers.get("Authorization"),
@@ -108,7 +109,10 @@ async fn attempt(
     }
     dav::if_header::check(&cx).await?;
     if row.mode == Mode::Writes || method == "GET" {
-        dav::conditional::check(request, &dav::conditional::Current::of(&cx.target))?;
+        let current = dav::conditional::Current::of(&cx.target);
+        if let Err(failed) = dav::conditional::check(request, &current) {
+            return present(&mut cx, request).await.unwrap_or(Err(failed));
+        }
     }
     let response = (row.run)(&mut cx, request).await?;
     if let Some(turn) = cx.turn.take().filter(|_| response.status < 400)
@@ -117,6 +121,29 @@ async fn attempt(
         server.shared.store.commit(cx.change, turn).await?;
     }
     Ok(response)
+}
+
+/// What a PUT that came too late would have replaced, for who prefers to be told. RFC 8144 §3.2
+async fn present(cx: &mut Context, request: &Request) -> Option<Result<Response, dav::Error>> {
+    let preference = Return::of(&request.headers);
+    if request.method != "PUT" || preference != Return::Representation {
+        return None;
+    }
+    let row = cx.shared.tables.method("GET", cx.target.kind())?;
+    let plain = Request {
+        headers: Headers::default(),
+        ..request.clone()
+    };
+    let location = cx.hrefs.own(&request.path, Ending::Nothing);
+    let response = (row.run)(cx, &plain).await;
+    Some(response.map(|response| {
+        Response {
+            status: 412,
+            ..response
+        }
+        .with("Content-Location", location)
+        .with("Preference-Applied", "return=representation")
+    }))
 }
 
 /// The context of one attempt, in the turn of the homes it may change.

@@ -29,6 +29,22 @@ async fn well_known_redirects_whoever_asks_and_all_else_wants_a_name() {
 }
 
 #[tokio::test]
+async fn time_zones_are_open_to_everybody() {
+    let world = World::new().await;
+    let redirect = world.ask("", "GET /.well-known/timezone", "").await;
+    assert_eq!(redirect.status, 301);
+    let to = redirect.header("Location").unwrap();
+    let capabilities = world.ask("", &format!("GET {to}/capabilities"), "").await;
+    assert_eq!(capabilities.status, 200);
+    assert!(
+        capabilities
+            .header("Content-Type")
+            .unwrap()
+            .contains("json")
+    );
+}
+
+#[tokio::test]
 async fn discovery_goes_from_the_root_to_the_principal() {
     let world = World::new().await;
     let asked = propfind(&[

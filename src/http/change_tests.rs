@@ -215,3 +215,131 @@ async fn an_unlucky_writer_tries_again_and_gives_up_politely() {
         assert_eq!(answer.header("Retry-After").is_some(), status == 503);
     }
 }
+
+fn event(uid: &str, summary: &str) -> String {
+    let lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//Test//EN",
+        "BEGIN:VEVENT",
+        &format!("UID:{uid}"),
+        "DTSTAMP:20300101T000000Z",
+        "DTSTART:20300102T100000Z",
+        &format!("SUMMARY:{summary}"),
+        "END:VEVENT",
+        "END:VCALENDAR",
+        "",
+    ];
+    lines.join("\r\n")
+}
+
+#[tokio::test]
+async fn put_goes_by_its_conditions_and_tells_what_is_there() {
+    let world = World::new().await;
+    let file = "/dav/calendars/alice/calendar/a%40b.ics";
+    let put = async |fields: &str, body: &str| {
+        world
+            .ask(
+                "alice",
+                &format!("PUT {file}\nContent-Type: text/calendar{fields}"),
+                body,
+            )
+            .await
+    };
+    assert_eq!(put("\nIf-Match: *", &event("a", "1")).await.status, 412);
+    let made = put("\nIf-None-Match: *", &event("a", "1")).await;
+    assert_eq!(made.status, 201);
+    let first = made.header("ETag").unwrap();
+    assert_eq!(
+        put("\nIf-None-Match: *", &event("a", "2")).await.status,
+        412
+    );
+    let second = put(&format!("\nIf-Match: {first}"), &event("a", "2")).await;
+    assert_eq!(second.status, 204);
+    let late = put(
+        &format!("\nIf-Match: {first}\nPrefer: return=representation"),
+        &event("a", "3"),
+    )
+    .await;
+    assert_eq!(late.status, 412);
+    assert_eq!(late.body, event("a", "2"));
+    assert_eq!(late.header("ETag"), second.header("ETag"));
+    assert_eq!(late.header("Content-Location"), Some(file));
+    let got = world.ask("alice", &format!("HEAD {file}"), "").await;
+    assert_eq!(
+        (got.status, got.header("ETag")),
+        (200, second.header("ETag"))
+    );
+    let same = format!(
+        "GET {file}\nIf-None-Match: {}",
+        second.header("ETag").unwrap()
+    );
+    assert_eq!(world.ask("alice", &same, "").await.status, 304);
+}
+
+#[tokio::test]
+async fn post_adds_a_member_under_a_name_of_the_servers() {
+    let world = World::new().await;
+    let find = "PROPFIND /dav/calendars/alice/calendar/\nDepth: 0";
+    let found = multistatus(&world.ask("alice", find, &propfind(&["add-member"])).await);
+    let (_, add) = property(&found[0].1, Name::dav("add-member")).unwrap();
+    let url = add.child(Name::dav("href")).unwrap().text().into_owned();
+    let post = format!("POST {url}\nContent-Type: text/calendar");
+    let made = world.ask("alice", &post, &event("a", "1")).await;
+    assert_eq!(made.status, 201);
+    let location = made.header("Location").unwrap();
+    let got = world.ask("alice", &format!("GET {location}"), "").await;
+    assert_eq!(got.body, event("a", "1"));
+    let twice = world.ask("alice", &post, &event("a", "1")).await;
+    assert_eq!(condition(&twice), "no-uid-conflict");
+    let plain = world
+        .ask("alice", "POST /dav/calendars/alice/calendar/", "x")
+        .await;
+    assert_eq!(plain.status, 400);
+}
+
+#[tokio::test]
+async fn a_calendar_is_made_with_its_properties_or_not_at_all() {
+    let world = World::new().await;
+    let body = |set: &str| {
+        format!(
+            "<D:mkcol xmlns:D='DAV:' xmlns:C='urn:ietf:params:xml:ns:caldav'><D:set><D:prop>\
+             <D:resourcetype><D:collection/><C:calendar/></D:resourcetype>{set}</D:prop></D:set></D:mkcol>"
+        )
+    };
+    let make = "MKCOL /dav/calendars/alice/new%20one";
+    let failed = world
+        .ask(
+            "alice",
+            make,
+            &body("<D:displayname>x</D:displayname><D:getetag/>"),
+        )
+        .await;
+    assert_eq!(failed.status, 403);
+    let response = crate::xml::Element::parse(&failed.body, &Default::default()).unwrap();
+    assert!(response.is(Name::dav("mkcol-response")));
+    assert_eq!(
+        property(&response, Name::dav("displayname")).unwrap().0,
+        424
+    );
+    let find = "PROPFIND /dav/calendars/alice/new%20one/\nDepth: 0";
+    assert_eq!(world.ask("alice", find, "").await.status, 404);
+    let made = world
+        .ask("alice", make, &body("<D:displayname>x</D:displayname>"))
+        .await;
+    assert_eq!(made.status, 201);
+    let found = multistatus(&world.ask("alice", find, "").await);
+    assert_eq!(
+        property(&found[0].1, Name::dav("displayname"))
+            .unwrap()
+            .1
+            .text(),
+        "x"
+    );
+    assert_eq!(world.ask("alice", make, &body("")).await.status, 405);
+    let other = body("").replace("C:calendar", "C:other");
+    let other = world
+        .ask("alice", "MKCOL /dav/calendars/alice/other/", &other)
+        .await;
+    assert_eq!(condition(&other), "valid-resourcetype");
+}

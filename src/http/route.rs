@@ -1,18 +1,27 @@
-//! What a path leads to before anything is known of it: well-known URLs, and the homes whose
-//! turn a request has to take.
+//! What a path leads to before anything is known of it: what is open to everybody, and the homes
+//! whose turn a request has to take.
 //!
-//! RFC 6764 §5, RFC 8615. Paths below `/dav/` are resolved by `dav`.
+//! RFC 6764 §5, RFC 7808 §4.2.1.3, RFC 8615. Paths below `/dav/` are resolved by `dav`.
 
+use crate::caldav::tzdist;
 use crate::dav::{self, Request, Response, Tables};
 use crate::store::{Directory, Id, Principal};
 
-/// The redirect from `/.well-known/caldav`, with and without a slash behind it, for whoever
-/// asks. 301 and a single one, because there are clients that follow no other.
-pub(super) fn well_known(request: &Request) -> Option<Response> {
-    match request.path.segments() {
-        [first, second] if first == ".well-known" && second == "caldav" => {
-            let target = format!("{}/dav/", request.prefix);
-            Some(Response::status(301).with("Location", target))
+/// The answer to what needs no credentials: the redirects from `/.well-known/caldav`, with and
+/// without a slash behind it, and `/.well-known/timezone`, and the time zones themselves.
+/// 301 and a single one, because there are clients that follow no other.
+pub(super) fn open(request: &Request) -> Option<Response> {
+    let redirect = |to: &str| {
+        let target = format!("{}{to}", request.prefix);
+        Some(Response::status(301).with("Location", target))
+    };
+    let segments: Vec<&str> = request.path.segments().iter().map(String::as_str).collect();
+    match segments.as_slice() {
+        [".well-known", "caldav"] => redirect("/dav/"),
+        [".well-known", "timezone"] => redirect(tzdist::SERVICE),
+        [first, ..] if tzdist::SERVICE.strip_prefix('/') == Some(first) => {
+            let below = request.path.segments().get(1..).unwrap_or_default();
+            Some(tzdist::answer(below, request))
         }
         _ => None,
     }
