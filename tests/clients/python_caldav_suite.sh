@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# python-caldav's own integration tests, from its source distribution, without compatibility hints for the server.
+. "$(dirname "$0")/lib.sh"
+VERSION=$(python3 -c 'import importlib.metadata as m; print(m.version("caldav"))') || exit 1
+cd "$WORK" || exit 1
+pip download -q --no-binary :all: --no-deps --no-build-isolation "caldav==$VERSION" >pip.log 2>&1 || { cat pip.log; exit 1; }
+tar xzf "caldav-$VERSION.tar.gz"
+cd "caldav-$VERSION" || exit 1
+cat >tests/caldav_test_servers.yaml <<END
+test-servers:
+  radicale: { type: embedded, enabled: false }
+  xandikos: { type: embedded, enabled: false }
+  target:
+    type: external
+    enabled: true
+    url: $URL
+    username: $USER_NAME
+    password: "$PASSWORD"
+END
+export PYTHON_CALDAV_TEST_DOCKER=0
+timeout 900 python3 -m pytest -q -o asyncio_default_fixture_loop_scope=function -W default -p no:cacheprovider \
+    tests/test_caldav.py -k target >"$WORK/pytest.log" 2>&1
+CODE=$?
+grep -E '^(FAILED|ERROR)' "$WORK/pytest.log" | sed 's/^/FAIL  /'
+tail -1 "$WORK/pytest.log" | sed 's/^/python-caldav suite: /'
+[ "$CODE" = 0 ] || { sed -n '/= FAILURES =/,/= warnings summary =/p' "$WORK/pytest.log" | tail -300; exit 1; }
