@@ -1,6 +1,6 @@
 //! The real binary, started on a directory of its own and asked over HTTP.
 
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -64,7 +64,11 @@ impl Running {
 
     /// As `start`, with more arguments.
     pub fn start_with(data: &Path, more: &[&str]) -> Running {
-        let log = fs::OpenOptions::new().create(true).append(true).open(data.with_extension("log")).unwrap();
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(data.with_extension("log"))
+            .unwrap();
         let mut child = kalends(data)
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(more)
@@ -87,17 +91,25 @@ impl Running {
             let Ok(line) = lines.recv_timeout(START) else {
                 // It may have ended already.
                 let _ = child.kill();
+                let _ = child.wait();
                 let log = fs::read_to_string(data.with_extension("log")).unwrap_or_default();
                 panic!("the server did not say where it listens; it said: {greeting}\n{log}");
             };
             greeting.push_str(&line);
             greeting.push('\n');
-            let url = line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:"));
+            let url = line
+                .split_whitespace()
+                .find(|word| word.starts_with("http://127.0.0.1:"));
             if let Some(url) = url {
                 let origin = Origin::parse(url).unwrap();
                 // The rest of what it prints is read, so that it is never blocked by a full pipe.
                 thread::spawn(move || lines.iter().for_each(drop));
-                return Running { child, greeting, origin, data: data.to_path_buf() };
+                return Running {
+                    child,
+                    greeting,
+                    origin,
+                    data: data.to_path_buf(),
+                };
             }
         }
     }
@@ -111,17 +123,41 @@ impl Running {
     pub fn add_user(&self, name: &str, password: &str) {
         let address = format!("{name}@example.org");
         let output = run_with_input(
-            kalends(&self.data).args(["user", "add", name, "--address", &address, "--password-stdin"]),
+            kalends(&self.data).args([
+                "user",
+                "add",
+                name,
+                "--address",
+                &address,
+                "--password-stdin",
+            ]),
             &format!("{password}\n"),
         );
-        assert!(output.status.success(), "user add {name}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "user add {name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// The arguments that make a user, for the suite's target.
     pub fn make_user(&self) -> Vec<String> {
         let data = self.data.display().to_string();
-        let words = [env!("CARGO_BIN_EXE_kalends"), "--data", &data, "user", "add", "{name}"];
-        let more = ["--name", "Person {name}", "--address", "{name}@example.org", "--password-stdin"];
+        let words = [
+            env!("CARGO_BIN_EXE_kalends"),
+            "--data",
+            &data,
+            "user",
+            "add",
+            "{name}",
+        ];
+        let more = [
+            "--name",
+            "Person {name}",
+            "--address",
+            "{name}@example.org",
+            "--password-stdin",
+        ];
         words.iter().chain(&more).map(|w| (*w).to_owned()).collect()
     }
 
@@ -134,7 +170,13 @@ impl Running {
     /// Asks it to stop (SIGTERM) and returns its exit code.
     pub fn stop(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap().code()
     }
 }
@@ -156,15 +198,29 @@ pub fn kalends(data: &Path) -> Command {
 
 /// Runs a command to its end with something to read.
 pub fn run_with_input(command: &mut Command, input: &str) -> Output {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
     child.wait_with_output().unwrap()
 }
 
 /// `kalends check`, which must find nothing.
 pub fn check(data: &Path) {
     let output = kalends(data).arg("check").output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(output.status.code(), Some(0), "kalends check: {said}");
 }
 
@@ -180,27 +236,51 @@ pub struct Client {
 impl Client {
     /// A client with Basic credentials.
     pub fn new(origin: &Origin, name: &str, password: &str) -> Client {
-        Client { origin: origin.clone(), authorization: Some(wire::basic(name, password)) }
+        Client {
+            origin: origin.clone(),
+            authorization: Some(wire::basic(name, password)),
+        }
     }
 
     /// Sends a request; the connection may break when the server dies.
-    pub fn try_ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<Answer> {
-        let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    pub fn try_ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> std::io::Result<Answer> {
+        let mut all: Vec<(String, String)> = headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
         if let Some(authorization) = &self.authorization {
             all.push(("Authorization".to_owned(), authorization.clone()));
         }
-        let typed = all.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-type"));
+        let typed = all
+            .iter()
+            .any(|(n, _)| n.eq_ignore_ascii_case("content-type"));
         if !body.is_empty() && !typed {
-            let kind = if body.starts_with("BEGIN:") { "text/calendar; charset=utf-8" } else { "application/xml" };
+            let kind = if body.starts_with("BEGIN:") {
+                "text/calendar; charset=utf-8"
+            } else {
+                "application/xml"
+            };
             all.push(("Content-Type".to_owned(), kind.to_owned()));
         }
         let body = (!body.is_empty()).then(|| body.as_bytes().to_vec());
-        let question = Question { method: method.to_owned(), target: path.to_owned(), headers: all, body };
+        let question = Question {
+            method: method.to_owned(),
+            target: path.to_owned(),
+            headers: all,
+            body,
+        };
         wire::ask(&self.origin, &question)
     }
 
     /// Sends a request to a server that is there.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        self.try_ask(method, path, headers, body).unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+        self.try_ask(method, path, headers, body)
+            .unwrap_or_else(|e| panic!("{method} {path}: {e}"))
     }
 }
