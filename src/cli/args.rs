@@ -105,6 +105,33 @@ Examples:
   kalends dns example.org
   kalends dns example.org --host cal.example.org --port 8443")]
     Dns(Dns),
+    /// Run the conformance suite against a CalDAV server
+    #[command(after_help = "\
+Examples:
+  kalends conformance --target my-server.toml
+  kalends conformance --target my-server.toml --only rfc6578 --report report.html
+
+The target file names the server's URL and its users; conformance/README.md
+describes it and the cases. A failure prints the line of the case, the section,
+what was expected, what came, and the exchange.")]
+    Conformance(Conformance),
+}
+
+/// `conformance`.
+#[derive(Debug, Args)]
+pub struct Conformance {
+    /// The target file: URL, users, known differences
+    #[arg(long, value_name = "FILE")]
+    pub target: PathBuf,
+    /// The folder of cases
+    #[arg(long, value_name = "DIR", default_value = "conformance")]
+    pub cases: PathBuf,
+    /// Only cases whose file, title, section or client contains this
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Write a report: out.html, out.json, or - for JSON on standard output
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// `backup verify`.

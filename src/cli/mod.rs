@@ -8,6 +8,7 @@ mod calendars;
 mod check;
 pub mod clock;
 pub mod config;
+mod conformance;
 pub mod control;
 mod dns;
 mod export;

@@ -15,7 +15,7 @@ use super::log::Logging;
 use super::open::{Missing, open};
 use super::output::{Out, Printer};
 use super::settings::{Log, Settings};
-use super::{backup, check, config, dns, export, import, prompt, serve, zones};
+use super::{backup, check, config, conformance, dns, export, import, prompt, serve, zones};
 
 /// Runs the program with the command line it was given.
 pub fn main() -> ExitCode {
@@ -106,6 +106,7 @@ async fn run(program: Program) -> Result<u8, Failure> {
             }
             Ok(0)
         }
+        Action::Conformance(asked) => conformance::run(asked).await,
     }
 }
 

@@ -142,7 +142,7 @@ impl Scope<'_> {
                     high: 200,
                 })?;
                 let found = propstats.iter().find_map(|p| p.child(property));
-                found.map(|p| p.full_text().trim().to_owned())
+                found.map(|p| p.child("D:href").unwrap_or(p).full_text().trim().to_owned())
             }
             Source::Element(path) => self
                 .xml()?
