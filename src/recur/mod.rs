@@ -32,6 +32,8 @@ mod zone_tests;
 #[cfg(test)]
 mod object_tests;
 #[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
 mod rule_props;
 #[cfg(test)]
 mod summary_tests;
