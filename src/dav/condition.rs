@@ -45,19 +45,15 @@ macro_rules! conditions {
 
 conditions! {
     NoExternalEntities: 403, dav "no-external-entities", "RFC 4918 §16";
-    PreservedLiveProperties: 409, dav "preserved-live-properties", "RFC 4918 §16";
     PropfindFiniteDepth: 403, dav "propfind-finite-depth", "RFC 4918 §16";
     CannotModifyProtectedProperty: 403, dav "cannot-modify-protected-property", "RFC 4918 §16";
     SupportedReport: 403, dav "supported-report", "RFC 3253 §3.6";
     NeedPrivileges: 403, dav "need-privileges", "RFC 3744 §7.1.1";
     NumberOfMatchesWithinLimits: 507, dav "number-of-matches-within-limits", "RFC 3744 §9.2";
-    QuotaNotExceeded: 507, dav "quota-not-exceeded", "RFC 4331 §6";
     SufficientDiskSpace: 507, dav "sufficient-disk-space", "RFC 4331 §6";
     ResourceMustBeNull: 403, dav "resource-must-be-null", "RFC 4791 §5.3.1.1";
     ValidResourcetype: 403, dav "valid-resourcetype", "RFC 5689 §3.3";
-    AllowClientDefinedUri: 403, dav "allow-client-defined-uri", "RFC 5995 §4.1";
     ValidSyncToken: 403, dav "valid-sync-token", "RFC 6578 §3.2";
-    SyncTraversalSupported: 403, dav "sync-traversal-supported", "RFC 6578 §3.3";
     CalendarCollectionLocationOk: 403, caldav "calendar-collection-location-ok", "RFC 4791 §5.3.1.1";
     SupportedCalendarData: 403, caldav "supported-calendar-data", "RFC 4791 §5.3.2.1";
     ValidCalendarData: 403, caldav "valid-calendar-data", "RFC 4791 §5.3.2.1";
