@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::cell::{Cell, Version};
 use super::change::Change;
 use super::codec::{Decoder, Encoder, Malformed};
+use super::compiled::CompiledObjects;
 use super::directory::{self, Directory};
 use super::error::{Limits, Row};
 use super::header::{Header, Record};
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) kv: Arc<dyn Kv>,
     pub(super) limits: Limits,
     pub(super) indexes: Indexes,
+    pub(super) compiled: CompiledObjects,
     /// The epoch in which new revisions are made.
     pub(super) epoch: u32,
     nonce: AtomicU64,
@@ -79,6 +81,7 @@ impl Store {
         };
         let shared = Shared {
             indexes: Indexes::new(limits.index_bytes),
+            compiled: CompiledObjects::new(limits.index_bytes / 4),
             kv,
             limits,
             epoch,

@@ -53,6 +53,7 @@ mod check_texts;
 mod chunked;
 mod codec;
 mod collection;
+mod compiled;
 mod directory;
 mod error;
 mod header;
