@@ -4,11 +4,10 @@ use super::busy::free_busy;
 use super::limits::Limits;
 use super::query::{calendars, reaches_members};
 use super::range::closed_range;
-use super::shape::read;
 use super::{report, zone};
 use crate::dav::{Answer, Context, Error, Place, Resource, Response};
 use crate::ical::print;
-use crate::recur::{Range, Timeline, compile};
+use crate::recur::{Range, Timeline};
 use crate::store::{Collection, Component, Header};
 use crate::xml::{Element, Name};
 
@@ -41,9 +40,6 @@ async fn answer(cx: &Context, query: &Element) -> Result<Response, Error> {
     Ok(Response::status(200).body("text/calendar; charset=utf-8", print(&busy)))
 }
 
-/// How many texts are read at once.
-const BATCH: usize = 256;
-
 /// Adds when the objects of a calendar make its owner busy; those of a calendar whose
 /// schedule-calendar-transp is transparent do not. RFC 6638 §9.1
 async fn add(
@@ -67,14 +63,10 @@ async fn add(
         .map(|(header, _)| header)
         .filter(|header| counts(header.component))
         .collect();
-    for batch in headers.chunks(BATCH) {
-        for text in place.home.texts(batch).await? {
-            let calendar = read(&String::from_utf8_lossy(&text), &limits.ical);
-            let compiled = compile(&calendar);
-            timeline
-                .add(&compiled, &floating, &limits.recur)
-                .map_err(report::too_much)?;
-        }
+    for compiled in place.home.compiled(&headers).await? {
+        timeline
+            .add(&compiled, &floating, &limits.recur)
+            .map_err(report::too_much)?;
     }
     Ok(())
 }

@@ -14,9 +14,10 @@ use crate::dav::multistatus::{Multistatus, Plan, member_href};
 use crate::dav::{
     Answer, Condition, Context, Depth, Ending, Error, Place, Resource, Response, Return,
 };
-use crate::recur::{Range, Summary, Verdict, Zone, compile};
+use crate::recur::{Compiled, Range, Summary, TooMuch, Verdict, Zone, compile};
 use crate::store::{self, Collection, Component, Header};
 use crate::xml::{Element, Name};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Runs the report.
@@ -177,12 +178,8 @@ impl Search<'_> {
         candidates: Vec<(Header, Verdict)>,
         zone: &Zone,
     ) -> Result<Vec<Header>, Error> {
-        let open = |(_, verdict): &&(Header, Verdict)| *verdict == Verdict::Maybe;
-        let undecided: Vec<Header> = candidates
-            .iter()
-            .filter(open)
-            .map(|c| c.0.clone())
-            .collect();
+        let candidates = self.refined(place, candidates, zone).await?;
+        let undecided = undecided(&candidates);
         let mut exact = Vec::with_capacity(undecided.len());
         for batch in undecided.chunks(BATCH) {
             for text in place.home.texts(batch).await? {
@@ -198,6 +195,57 @@ impl Search<'_> {
         Ok(candidates.into_iter().filter_map(matching).collect())
     }
 
+    /// Decides by the instances of the objects, without their texts, what the index left open of
+    /// ranges.
+    async fn refined(
+        &self,
+        place: &Place,
+        mut candidates: Vec<(Header, Verdict)>,
+        zone: &Zone,
+    ) -> Result<Vec<(Header, Verdict)>, Error> {
+        if self.filter.ranges().is_empty() {
+            return Ok(candidates);
+        }
+        let compiled = place.home.compiled(&undecided(&candidates)).await?;
+        let mut compiled = compiled.iter();
+        for (header, verdict) in &mut candidates {
+            if *verdict == Verdict::Maybe
+                && let Some(compiled) = compiled.next()
+            {
+                *verdict = self.by_instances(header, compiled, zone)?;
+            }
+        }
+        Ok(candidates)
+    }
+
+    fn by_instances(
+        &self,
+        header: &Header,
+        compiled: &Compiled,
+        zone: &Zone,
+    ) -> Result<Verdict, Error> {
+        let limits = &self.limits.recur;
+        let too_much = Cell::new(None);
+        let verdict = |overlaps: Result<bool, TooMuch>| match overlaps {
+            Ok(true) => Verdict::Yes,
+            Ok(false) => Verdict::No,
+            Err(error) => {
+                too_much.set(Some(error));
+                Verdict::Maybe
+            }
+        };
+        let facts = Facts {
+            component: header.component.map(Component::name),
+            uid: header.uid(),
+            overlaps: &|range| verdict(compiled.overlaps(*range, zone, limits)),
+            alarms: &|range| verdict(compiled.alarms_overlap(*range, zone, limits)),
+        };
+        let decided = decide(&self.filter, &facts);
+        too_much
+            .take()
+            .map_or(Ok(decided), |error| Err(report::too_much(error)))
+    }
+
     fn matches(&self, text: &[u8], zone: &Zone) -> Result<bool, Error> {
         let limits = &self.limits;
         let calendar = read(&String::from_utf8_lossy(text), &limits.ical);
@@ -210,6 +258,14 @@ impl Search<'_> {
         };
         matches(&self.filter, &subject).map_err(report::too_much)
     }
+}
+
+/// The headers that are not decided yet.
+fn undecided(candidates: &[(Header, Verdict)]) -> Vec<Header> {
+    let open = candidates
+        .iter()
+        .filter(|(_, verdict)| *verdict == Verdict::Maybe);
+    open.map(|(header, _)| header.clone()).collect()
 }
 
 /// How many texts are read at once.
