@@ -1,10 +1,9 @@
 //! Calendars as one iCalendar stream: many objects merged into one VCALENDAR with each VTIMEZONE
 //! once, and a stream split into objects, one for each UID with the VTIMEZONEs it needs (RFC 4791
 //! §4.1).
-//!
-//! **Gaps**: where two objects define one TZID differently, the first definition stands for both.
 
-use crate::ical::{Component, Property, print_to};
+use crate::ical::{Component, Date, Property, print_to};
+use crate::recur::{Zone, vtimezone};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a server names itself in objects it writes. RFC 5545 §3.7.3
@@ -30,7 +29,9 @@ pub fn empty_calendar() -> Component {
         .with(Property::new("PRODID", PRODID))
 }
 
-/// Objects being merged into one VCALENDAR, each time zone once and in front.
+/// Objects being merged into one VCALENDAR, each time zone once and in front. Where objects define
+/// one TZID differently, a zone that the server knows is written from its data, and another gets a
+/// TZID of its own.
 #[derive(Debug)]
 pub struct Merge {
     head: Component,
@@ -50,15 +51,51 @@ impl Merge {
 
     /// Adds the components of an object.
     pub fn add(&mut self, calendar: &Component) {
+        let zones = calendar.components("VTIMEZONE");
+        let renamed: Vec<(String, String)> = zones.filter_map(|zone| self.zone(zone)).collect();
         for component in calendar.all_components() {
             if component.is("VTIMEZONE") {
-                self.zones
-                    .entry(tzid(component))
-                    .or_insert_with(|| component.clone());
-            } else {
-                print_to(&mut self.body, component);
+                continue;
+            }
+            match renamed.is_empty() {
+                true => print_to(&mut self.body, component),
+                false => {
+                    let mut component = component.clone();
+                    rename_zones(&mut component, &renamed);
+                    print_to(&mut self.body, &component);
+                }
             }
         }
+    }
+
+    /// Keeps the definition of a zone; answers its old and new TZID where it needs a new one.
+    fn zone(&mut self, zone: &Component) -> Option<(String, String)> {
+        let id = tzid(zone);
+        let Some(kept) = self.zones.get(&id) else {
+            self.zones.insert(id, zone.clone());
+            return None;
+        };
+        if kept == zone {
+            return None;
+        }
+        if let Some(known) = Zone::of_tzid(&id) {
+            self.zones
+                .insert(id.clone(), vtimezone(&known, &id, Date::EPOCH, None));
+            return None;
+        }
+        let names = (2..).map(|n: u32| format!("{id} ({n})"));
+        for name in names.take(MOST_ZONES) {
+            let mut zone = zone.clone();
+            zone.set(Property::text_value("TZID", &name));
+            let kept = self
+                .zones
+                .entry(name.clone())
+                .or_insert_with(|| zone.clone());
+            if *kept == zone {
+                return Some((id, name));
+            }
+        }
+        None
     }
 
     /// The text of the stream.
@@ -82,6 +119,23 @@ pub fn merge(head: Component, calendars: impl IntoIterator<Item = Component>) ->
         merge.add(&calendar);
     }
     merge.finish()
+}
+
+/// The most definitions of one TZID that are told apart.
+const MOST_ZONES: usize = 1_000;
+
+fn rename_zones(component: &mut Component, renamed: &[(String, String)]) {
+    for property in component.all_properties_mut() {
+        let Some(id) = property.param("TZID") else {
+            continue;
+        };
+        if let Some((_, name)) = renamed.iter().find(|(old, _)| *old == id) {
+            property.set_param("TZID", name);
+        }
+    }
+    for inner in component.all_components_mut() {
+        rename_zones(inner, renamed);
+    }
 }
 
 /// How every printed calendar ends.
@@ -254,6 +308,25 @@ mod tests {
         assert_eq!(names[..2], ["VTIMEZONE", "VTIMEZONE"]);
         assert_eq!(names.len(), 8);
         assert!(names[2..].iter().all(|name| *name != "VTIMEZONE"));
+    }
+
+    #[test]
+    fn zones_that_differ_keep_their_meaning() {
+        let object = |tzid: &str, offset: &str| {
+            let text = STREAM.replace("TZID:A", &format!("TZID:{tzid}\r\nX-OFFSET:{offset}"));
+            read(text.replace("TZID=A", &format!("TZID={tzid}")).as_bytes()).remove(0)
+        };
+        let merged = |tzid: &str| {
+            let objects = ["1", "2", "1", "2"].map(|offset| object(tzid, offset));
+            String::from_utf8(merge(empty_calendar(), objects)).unwrap()
+        };
+        let own = merged("Own");
+        assert_eq!(own.matches("BEGIN:VTIMEZONE").count(), 3, "{own}");
+        assert_eq!(own.matches("DTSTART;TZID=Own (2):").count(), 2);
+        assert_eq!(own.matches("DTSTART;TZID=Own:").count(), 2);
+        let known = merged("Europe/Berlin");
+        assert_eq!(known.matches("TZID:Europe/Berlin").count(), 1);
+        assert!(!known.contains("X-OFFSET") && known.contains("TZOFFSETTO:+0200"));
     }
 
     #[test]
