@@ -47,12 +47,7 @@ pub struct Remark {
 /// The objects in a stream.
 pub fn import(stream: &Bytes, limits: &Limits) -> Import {
     if let Ok(object) = CalendarObject::read(stream, &limits.ical) {
-        let received = Received {
-            object,
-            text: stream.clone(),
-            fidelity: Fidelity::AsSent,
-        };
-        let objects = vec![imported(1, received)];
+        let objects = vec![imported(1, Received::read(object, stream))];
         return Import {
             objects,
             ..Import::default()

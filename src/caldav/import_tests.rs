@@ -107,3 +107,14 @@ fn each_breach_has_its_precondition() {
     let received = receive(None, &calendar(EVENT), &limits()).unwrap();
     assert_eq!(received.fidelity, Fidelity::AsSent);
 }
+
+#[test]
+fn a_fold_within_a_character_is_mended() {
+    let text = calendar(&EVENT.replace("END:VEVENT", "SUMMARY:a\u{e4}b\nEND:VEVENT"));
+    let at = text.iter().position(|byte| *byte == 0xc3).unwrap();
+    let mut folded = text.to_vec();
+    folded.splice(at + 1..at + 1, *b"\r\n ");
+    let received = receive(None, &Bytes::from(folded), &limits()).unwrap();
+    assert_eq!(received.fidelity, Fidelity::Changed);
+    assert_eq!(received.text, text);
+}

@@ -7,7 +7,7 @@
 use super::data::Format;
 use super::limits::Limits;
 use crate::dav::{Condition, Error};
-use crate::ical::{Breach, CalendarObject, Kind, from_jcal, print};
+use crate::ical::{Breach, CalendarObject, Component, Kind, from_jcal, print};
 use crate::recur::{self, RecurFault, RecurProblem, RuleError, compile};
 use crate::store::{self, Collection};
 use bytes::Bytes;
@@ -32,6 +32,35 @@ pub enum Fidelity {
     Changed,
 }
 
+impl Received {
+    /// An object as it was read from these bytes, which are kept. Where a fold cuts a character in
+    /// two they are no UTF-8 (RFC 5545 §3.1), and no XML could carry them: then it is printed anew.
+    pub(super) fn read(mut object: CalendarObject, bytes: &Bytes) -> Received {
+        let (text, fidelity) = match std::str::from_utf8(bytes) {
+            Ok(_) => (bytes.clone(), Fidelity::AsSent),
+            Err(_) => {
+                fold_anew(&mut object.calendar);
+                (Bytes::from(object.text()), Fidelity::Changed)
+            }
+        };
+        Received {
+            object,
+            text,
+            fidelity,
+        }
+    }
+}
+
+/// Makes the writer fold each line as it folds its own: it does with lines that were changed.
+fn fold_anew(component: &mut Component) {
+    for property in component.all_properties_mut() {
+        let value = property.value().to_owned();
+        property.set_value("");
+        property.set_value(&value);
+    }
+    component.all_components_mut().for_each(fold_anew);
+}
+
 /// Reads what a client sends as a calendar object.
 pub fn receive(media_type: Option<&str>, body: &Bytes, limits: &Limits) -> Result<Received, Error> {
     let format = format(media_type)?;
@@ -42,11 +71,7 @@ pub fn receive(media_type: Option<&str>, body: &Bytes, limits: &Limits) -> Resul
     match format {
         Format::ICalendar => {
             let object = CalendarObject::read(body, &limits.ical).map_err(refused)?;
-            Ok(Received {
-                object,
-                text: body.clone(),
-                fidelity: Fidelity::AsSent,
-            })
+            Ok(Received::read(object, body))
         }
         Format::JCal => {
             let calendar = from_jcal(body, &limits.ical)
