@@ -286,16 +286,22 @@ pub async fn edit(
     .await
 }
 
-/// Removes a principal. Its home is out of reach at once.
+/// Removes a principal together with its home.
 pub async fn remove(
     store: &Store,
     kinds: &[PrincipalKind],
     name: &str,
     by: &By,
 ) -> Result<(), Error> {
-    commit(store, by, "remove account", &[Id::DIRECTORY], |staging| {
-        let id = find(staging.directory, kinds, name)?.id;
+    let id = find(&*store.directory().await?, kinds, name)?.id;
+    commit(store, by, "remove account", &[Id::DIRECTORY, id], |staging| {
+        if find(staging.directory, kinds, name)?.id != id {
+            return Err(Error::Store(store::Error::Conflict));
+        }
         staging.change.directory(staging.directory).remove(id);
+        if let Some(home) = staging.turn.home(id).filter(|home| home.exists()) {
+            staging.change.home(home).remove();
+        }
         Ok(())
     })
     .await

@@ -126,6 +126,20 @@ async fn an_account_is_made_whole() {
 }
 
 #[tokio::test]
+async fn a_removed_account_leaves_nothing_to_the_next_of_its_name() {
+    let store = store().await;
+    let old = add(&store, PrincipalKind::User, "alice").await;
+    accounts::remove(&store, accounts::ALL_KINDS, "alice", &by(NOW)).await.unwrap();
+    assert!(!store.home(old).await.unwrap().exists());
+    assert!(store.directory().await.unwrap().is_empty());
+    let again = accounts::remove(&store, accounts::ALL_KINDS, "alice", &by(NOW)).await;
+    assert!(matches!(again, Err(accounts::Error::Unknown(_))));
+    let new = add(&store, PrincipalKind::User, "alice").await;
+    assert_ne!(old, new);
+    assert!(store.home(new).await.unwrap().exists());
+}
+
+#[tokio::test]
 async fn a_name_or_address_belongs_to_one() {
     let store = store().await;
     add(&store, PrincipalKind::User, "alice").await;

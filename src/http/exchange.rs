@@ -219,6 +219,10 @@ fn header(parts: &Parts, name: &str) -> String {
 fn fields(parts: &Parts) -> Result<(Headers, String), Refused> {
     let mut headers = Headers::default();
     for (name, value) in &parts.headers {
+        // The body that the handler sees has no coding any more.
+        if name == hyper::header::CONTENT_ENCODING {
+            continue;
+        }
         let value = match std::str::from_utf8(value.as_bytes()) {
             Ok(text) => text.to_owned(),
             Err(_) => value
