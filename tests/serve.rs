@@ -314,6 +314,7 @@ fn mistakes_have_a_sentence_and_a_code() {
         assert_eq!(stderr(&output).is_empty(), expected == 0, "{words:?}");
     }
     for command in [
+        "check",
         "serve",
         "user",
         "group",

@@ -294,16 +294,22 @@ pub async fn remove(
     by: &By,
 ) -> Result<(), Error> {
     let id = find(&*store.directory().await?, kinds, name)?.id;
-    commit(store, by, "remove account", &[Id::DIRECTORY, id], |staging| {
-        if find(staging.directory, kinds, name)?.id != id {
-            return Err(Error::Store(store::Error::Conflict));
-        }
-        staging.change.directory(staging.directory).remove(id);
-        if let Some(home) = staging.turn.home(id).filter(|home| home.exists()) {
-            staging.change.home(home).remove();
-        }
-        Ok(())
-    })
+    commit(
+        store,
+        by,
+        "remove account",
+        &[Id::DIRECTORY, id],
+        |staging| {
+            if find(staging.directory, kinds, name)?.id != id {
+                return Err(Error::Store(store::Error::Conflict));
+            }
+            staging.change.directory(staging.directory).remove(id);
+            if let Some(home) = staging.turn.home(id).filter(|home| home.exists()) {
+                staging.change.home(home).remove();
+            }
+            Ok(())
+        },
+    )
     .await
 }
 

@@ -129,7 +129,9 @@ async fn an_account_is_made_whole() {
 async fn a_removed_account_leaves_nothing_to_the_next_of_its_name() {
     let store = store().await;
     let old = add(&store, PrincipalKind::User, "alice").await;
-    accounts::remove(&store, accounts::ALL_KINDS, "alice", &by(NOW)).await.unwrap();
+    accounts::remove(&store, accounts::ALL_KINDS, "alice", &by(NOW))
+        .await
+        .unwrap();
     assert!(!store.home(old).await.unwrap().exists());
     assert!(store.directory().await.unwrap().is_empty());
     let again = accounts::remove(&store, accounts::ALL_KINDS, "alice", &by(NOW)).await;

@@ -40,7 +40,7 @@ read from standard input; never give them as an argument.
 Exit codes:
   0  done                     4  refused: taken, in conflict, or no room
   1  failed                   5  the store is in use, damaged or not there
-  2  wrong usage or settings  6  done, with findings (import, restore, verify)
+  2  wrong usage or settings  6  done, with findings (check, import, restore, verify)
   3  not found";
 
 /// Everything the program does.
@@ -192,6 +192,21 @@ Examples:
 Objects keep their UIDs. One whose UID is there already is left alone, or
 replaced with --replace. What is refused is listed with the reason.")]
     Import(Import),
+    /// Check every rule of the store
+    #[command(after_help = "\
+Examples:
+  kalends check
+  kalends check --repair        rebuild what is derived from the objects' texts
+
+Writers of a home wait while it is looked at.")]
+    Check {
+        /// Mend what can be mended
+        #[arg(long)]
+        repair: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// What was changed, and how to take it back
     #[command(subcommand)]
     History(History),
@@ -595,6 +610,7 @@ mod tests {
             "calendar remove alice work",
             "export alice out",
             "import alice a.ics b",
+            "check --repair",
             "history list alice calendar/x.ics",
             "history show alice calendar/x.ics --at 2026-11-20",
             "history restore alice --at 2h --data d --config c",

@@ -20,7 +20,7 @@ use super::settings;
 use crate::ical::Timestamp;
 use crate::store::checkpoint::Summary;
 use crate::store::kv::UnixMillis;
-use crate::store::{self, Engine, restore};
+use crate::store::{self, Engine, Repair, Report, Store, restore};
 
 /// How the names of scheduled backups begin and end.
 const PREFIX: &str = "kalends-";
@@ -103,22 +103,65 @@ fn write_synced(engine: &Engine, file: &Path) -> io::Result<Summary> {
     Ok(summary)
 }
 
-/// `backup verify FILE`.
+/// `backup verify FILE`: reads it back, and checks what it restores to.
 pub(super) async fn verify(file: PathBuf, out: &Out) -> Result<(), Failure> {
-    let shown = file.display().to_string();
-    let summary = blocking(move || {
-        let reader = BufReader::new(readable(&file)?);
-        restore::verify(reader).map_err(|error| {
-            Failure::new(
-                Code::Findings,
-                format!("{} is no good backup: {error}", file.display()),
-            )
-        })
-    })
-    .await?;
-    out.line(format!("{shown} is whole: {}.", said(&summary)))
+    let summary = verified(&file).await?;
+    out.line(format!("{} is whole: {}.", file.display(), said(&summary)))
         .await;
     Ok(())
+}
+
+/// Checksums, counts and sequences of a backup, and every rule of the store that
+/// it restores to, beside it and for as long as that takes.
+async fn verified(file: &Path) -> Result<Summary, Failure> {
+    let bad = |why: String| {
+        Failure::new(
+            Code::Findings,
+            format!("{} is no good backup: {why}", file.display()),
+        )
+    };
+    let summary = blocking({
+        let file = file.to_owned();
+        move || Ok(restore::verify(BufReader::new(readable(&file)?)))
+    })
+    .await?
+    .map_err(|error| bad(error.to_string()))?;
+    let mut name = file.as_os_str().to_owned();
+    name.push(".verify");
+    let scratch = PathBuf::from(name);
+    let report = checked(file, &scratch).await;
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch)?;
+    }
+    match report?.findings.first() {
+        None => Ok(summary),
+        Some(finding) => Err(bad(finding.to_string())),
+    }
+}
+
+async fn checked(file: &Path, scratch: &Path) -> Result<Report, Failure> {
+    let engine = blocking({
+        let (file, scratch) = (file.to_owned(), scratch.to_owned());
+        move || {
+            let reader = BufReader::new(readable(&file)?);
+            restore::restore(reader, &scratch, &[])
+                .map_err(|error| Failure::new(Code::Findings, error.to_string()))?;
+            let options = store::Options {
+                reserve_bytes: 0,
+                ..store::Options::default()
+            };
+            Ok(store::open(&scratch, options)?)
+        }
+    })
+    .await?;
+    let store = Store::open(engine.clone(), store::Limits::default()).await?;
+    let report = store.check(Repair::No).await;
+    blocking(move || {
+        engine.close();
+        Ok(())
+    })
+    .await?;
+    Ok(report?)
 }
 
 fn readable(file: &Path) -> Result<File, Failure> {
@@ -186,11 +229,7 @@ pub(super) async fn scheduled(
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(std::time::Duration::from_secs(wait)) => {}
         }
-        let done = blocking({
-            let (engine, settings) = (engine.clone(), settings.clone());
-            move || one_more(&engine, &settings, now())
-        });
-        match done.await {
+        match one_more(&engine, &settings, now()).await {
             Ok(file) => tracing::info!(file = %file.display(), "a backup was written"),
             Err(failure) => {
                 tracing::error!(%failure, "a scheduled backup failed; the next try is in ten minutes");
@@ -233,18 +272,21 @@ fn at_of(file: &Path) -> Option<Timestamp> {
     Timestamp::parse(digits)
 }
 
-fn one_more(
-    engine: &Engine,
+async fn one_more(
+    engine: &Arc<Engine>,
     settings: &settings::Backup,
     now: Timestamp,
 ) -> Result<PathBuf, Failure> {
-    fs::create_dir_all(&settings.folder)?;
     let file = settings.folder.join(format!("{PREFIX}{now}{SUFFIX}"));
-    write_file(engine, &file)?;
-    let reader = BufReader::new(readable(&file)?);
-    restore::verify(reader).map_err(|error| {
-        Failure::failed(format!("{} cannot be read back: {error}", file.display()))
-    })?;
+    blocking({
+        let (engine, folder, file) = (engine.clone(), settings.folder.clone(), file.clone());
+        move || {
+            fs::create_dir_all(&folder)?;
+            write_file(&engine, &file)
+        }
+    })
+    .await?;
+    verified(&file).await?;
     let all = made(&settings.folder);
     for old in all.iter().take(all.len().saturating_sub(settings.keep)) {
         fs::remove_file(old)?;

@@ -15,6 +15,7 @@ mod export;
 pub mod failure;
 mod history;
 mod import;
+mod inspect;
 pub mod log;
 pub mod open;
 pub mod output;

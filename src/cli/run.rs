@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::Command;
 use super::failure::Failure;
 use super::output::Out;
-use super::{accounts, backup, calendars, export, history, import};
+use super::{accounts, backup, calendars, export, history, import, inspect};
 use crate::auth::accounts::By;
 use crate::auth::password::Cost;
 use crate::dav;
@@ -52,6 +52,9 @@ pub async fn run(
         Command::Calendar(command) => calendars::run(command, ground, now, out).await,
         Command::Export(command) => export::run(&command, ground, out).await,
         Command::Import(command) => import::run(&command, ground, now, out).await,
+        Command::Check { repair, json } => {
+            inspect::run(inspect::Asked { repair, json }, ground, now, out).await
+        }
         Command::History(command) => history::run(command, ground, now, out).await,
         Command::BackUp { file } => backup::write(&file, ground, out).await,
     }

@@ -325,6 +325,19 @@ async fn a_running_server_runs_the_same_commands() {
 }
 
 #[tokio::test]
+async fn a_store_is_checked() {
+    let ground = in_memory().await;
+    text(&ground, "user add alice").await;
+    imported(&ground, "import alice x", STREAM).await;
+    let said = text(&ground, "check").await;
+    assert!(said.ends_with("all is well."), "{said}");
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&ground, "check --repair --json").await).unwrap();
+    assert_eq!(json["objects"], 2);
+    assert_eq!(json["findings"], serde_json::json!([]));
+}
+
+#[tokio::test]
 async fn a_store_that_is_not_there_is_not_made_by_looking() {
     let folder = Folder::new("missing");
     let mut settings = Settings::default();
