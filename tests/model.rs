@@ -434,7 +434,11 @@ impl World {
         let (Some(now), Some(past)) = (self.calendar(user, name), then[user].get(name)) else {
             return;
         };
-        if now.life != past.life {
+        let permutes = past
+            .objects
+            .iter()
+            .any(|(n, o)| now.objects.iter().any(|(m, p)| n != m && o.uid == p.uid));
+        if now.life != past.life || permutes {
             return;
         }
         let (moment, objects, title) = (*moment, past.objects.clone(), past.title.clone());
@@ -451,10 +455,16 @@ impl World {
             now: self.now(),
             actor,
         };
-        store
+        let restored = store
             .restore(id, &Target::Collection(collection), &moment)
             .await
             .unwrap_or_else(|e| panic!("{}: {e:?}", self.place()));
+        assert!(
+            restored.clashes.is_empty(),
+            "{}: {:?}",
+            self.place(),
+            restored.clashes
+        );
         let mut restored = objects;
         let before = self.calendar(user, name).unwrap().objects.clone();
         for (name, object) in &mut restored {

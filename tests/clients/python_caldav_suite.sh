@@ -20,7 +20,20 @@ END
 export PYTHON_CALDAV_TEST_DOCKER=0
 timeout 900 python3 -m pytest -q -o asyncio_default_fixture_loop_scope=function -W default -p no:cacheprovider \
     tests/test_caldav.py -k target >"$WORK/pytest.log" 2>&1
-CODE=$?
-grep -E '^(FAILED|ERROR)' "$WORK/pytest.log" | sed 's/^/FAIL  /'
-tail -1 "$WORK/pytest.log" | sed 's/^/python-caldav suite: /'
-[ "$CODE" = 0 ] || { sed -n '/= FAILURES =/,/= warnings summary =/p' "$WORK/pytest.log" | tail -300; exit 1; }
+[ $? -le 1 ] || { tail -50 "$WORK/pytest.log"; exit 1; }
+grep -E '^FAILED' "$WORK/pytest.log" | sed 's/^FAILED [^:]*::[^:]*::\([A-Za-z_0-9]*\).*/\1/' | sort >"$WORK/failed"
+# What is known to fail, with the reason; one that passes has to leave the list.
+sort >"$WORK/known" <<END
+testCheckCompatibility
+testPrincipals
+testSupport
+END
+# testCheckCompatibility and testSupport want scheduling (RFC 6638); testPrincipals sends the properties it asks for
+# beside DAV:prop instead of inside (RFC 3744 §9.4).
+sed 's/^/known to fail  /' "$WORK/known"
+tail -20 "$WORK/pytest.log" | grep -E '[0-9]+ passed' | sed 's/^=* *\(.*[^ =]\) *=*$/python-caldav suite: \1/'
+if ! diff "$WORK/known" "$WORK/failed" >"$WORK/diff"; then
+    sed 's/^</no longer fails: /; s/^>/fails: /' "$WORK/diff"
+    sed -n '/= FAILURES =/,/= warnings summary =/p' "$WORK/pytest.log" | tail -300
+    exit 1
+fi
