@@ -101,7 +101,7 @@ pub enum Skip {
 pub enum Scale {
     /// The calendar of RFC 5545.
     Gregorian,
-    /// Another calendar of the Unicode registry: its row in [`Scale::ALL`].
+    /// Another calendar of the Unicode registry.
     Other(AnyCalendarKind),
 }
 
