@@ -285,6 +285,23 @@ fn a_hangup_reads_the_log_level_and_certificate_again() {
 }
 
 #[test]
+fn backups_are_made_on_schedule_and_the_newest_kept() {
+    let folder = Folder::new("schedule");
+    folder.settings("[backup]\nfolder = \"backups\"\nkeep = 1");
+    fs::create_dir(folder.0.join("backups")).unwrap();
+    let old = folder.0.join("backups/kalends-20200101T000000Z.backup");
+    fs::write(&old, "old").unwrap();
+    let server = Server::start(&folder, &["serve"]);
+    assert!(server.logs("a backup was written"));
+    let made: Vec<PathBuf> = fs::read_dir(folder.0.join("backups"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_ne!(made[0], old);
+}
+
+#[test]
 fn mistakes_have_a_sentence_and_a_code() {
     let folder = Folder::new("mistakes");
     let file = folder.settings("[http]\nidel = \"3 s\"");

@@ -10,6 +10,7 @@ use super::run::{Ground, by};
 use crate::auth::accounts::{self, Edit, NewPrincipal, find, kind_name};
 use crate::auth::password;
 use crate::ical::Timestamp;
+use crate::recur::Zone;
 use crate::store::{Directory, Id, Principal, PrincipalKind};
 
 const USERS: &[PrincipalKind] = &[PrincipalKind::User];
@@ -172,6 +173,7 @@ async fn set(
     now: Timestamp,
     out: &Out,
 ) -> Result<(), Failure> {
+    check_place(&change)?;
     let addresses = if change.no_addresses || !change.addresses.is_empty() {
         Some(change.addresses)
     } else {
@@ -187,6 +189,24 @@ async fn set(
     };
     accounts::edit(&ground.store, kinds, &change.name, &edit, &by(now)).await?;
     out.line(format!("{} is changed.", change.name)).await;
+    Ok(())
+}
+
+/// A time zone must be one, a language must look like one. RFC 5646 §2.1
+fn check_place(change: &Set) -> Result<(), Failure> {
+    let zone = change.timezone.as_deref().unwrap_or_default();
+    if !zone.is_empty() && Zone::named(zone).is_none() {
+        let sentence = format!("\"{zone}\" is no time zone such as Europe/Berlin");
+        return Err(Failure::new(Code::Usage, sentence));
+    }
+    let locale = change.locale.as_deref().unwrap_or_default();
+    let subtag = |tag: &str| {
+        (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    if !locale.is_empty() && !locale.split('-').all(subtag) {
+        let sentence = format!("\"{locale}\" is no language such as en or pt-BR");
+        return Err(Failure::new(Code::Usage, sentence));
+    }
     Ok(())
 }
 

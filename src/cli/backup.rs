@@ -126,9 +126,7 @@ async fn verified(file: &Path) -> Result<Summary, Failure> {
     })
     .await?
     .map_err(|error| bad(error.to_string()))?;
-    let mut name = file.as_os_str().to_owned();
-    name.push(".verify");
-    let scratch = PathBuf::from(name);
+    let scratch = scratch(file);
     let report = checked(file, &scratch).await;
     if scratch.exists() {
         fs::remove_dir_all(&scratch)?;
@@ -139,13 +137,26 @@ async fn verified(file: &Path) -> Result<Summary, Failure> {
     }
 }
 
+/// Where a backup is unpacked to be checked: beside it, where there is room for
+/// such files, or else where the system has its temporary ones.
+fn scratch(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!("{name}.verify-{}", std::process::id());
+    let beside = file.with_file_name(&name);
+    if fs::create_dir(&beside).is_ok() {
+        beside
+    } else {
+        std::env::temp_dir().join(name)
+    }
+}
+
 async fn checked(file: &Path, scratch: &Path) -> Result<Report, Failure> {
     let engine = blocking({
         let (file, scratch) = (file.to_owned(), scratch.to_owned());
         move || {
             let reader = BufReader::new(readable(&file)?);
             restore::restore(reader, &scratch, &[])
-                .map_err(|error| Failure::new(Code::Findings, error.to_string()))?;
+                .map_err(|error| Failure::failed(error.to_string()))?;
             let options = store::Options {
                 reserve_bytes: 0,
                 ..store::Options::default()

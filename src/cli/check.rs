@@ -99,7 +99,7 @@ fn times(settings: &Settings) -> Option<(&'static str, String)> {
         ("http.body", http.body, 1, 86_400),
         ("http.write", http.write, 1, 86_400),
         ("http.idle", http.idle, 1, 86_400),
-        ("http.shutdown", http.shutdown, 0, 9),
+        ("http.shutdown", http.shutdown, 0, 8),
         ("auth.remember", settings.auth.remember, 0, 3600),
         ("auth.window", settings.auth.window, 1, 86_400),
         ("journal.keep", settings.journal.keep, 0, year),

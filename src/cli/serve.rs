@@ -38,7 +38,11 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
     let mut signals = Signals::new()?;
     zones::install(&settings.calendars.zoneinfo);
     let certificate = certificate(&settings)?;
-    let ground = open(&settings, Missing::Make).await?;
+    let ground = tokio::select! {
+        ground = open(&settings, Missing::Make) => ground?,
+        // Recovery may take long; ending it is no worse than a crash.
+        () = signals.stop() => return Ok(()),
+    };
     let result = open_doors(&settings, &ground, certificate.as_ref()).await;
     let (listeners, control) = match result {
         Ok(doors) => doors,
@@ -309,6 +313,11 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for a signal to stop.
+    async fn stop(&mut self) {
+        while matches!(self.next().await, Signal::Reload) {}
     }
 
     async fn next(&mut self) -> Signal {

@@ -136,6 +136,8 @@ async fn people_are_added_shown_changed_and_removed() {
         ("user add a/b", Code::Usage),
         ("user add carol --address new@example.org", Code::Refused),
         ("user set alice --address nonsense", Code::Usage),
+        ("user set alice --timezone Mars/Olympus", Code::Usage),
+        ("user set alice --locale de_DE", Code::Usage),
         ("group add empty --member nobody", Code::NotFound),
         ("group set staff --add staff", Code::Refused),
         ("calendar list nobody", Code::NotFound),

@@ -112,8 +112,7 @@ pub(super) async fn exchange(
         Ok(response) => (response, false),
         Err(refused) => (refused.response, refused.close),
     };
-    let accept = header(&parts, "accept-encoding");
-    response = code(response, &accept).await;
+    response = code(response, &parts).await;
     response.headers.push(("X-Request-Id", id));
     if close && parts.version < Version::HTTP_2 {
         response.headers.push(("Connection", "close".to_owned()));
@@ -413,7 +412,7 @@ async fn decode(body: Bytes, coding: String, max_bytes: usize) -> Result<Bytes, 
 }
 
 /// Compresses the body where that is allowed, wanted and worth it.
-async fn code(mut response: dav::Response, accept: &str) -> dav::Response {
+async fn code(mut response: dav::Response, parts: &Parts) -> dav::Response {
     let text = response
         .header("content-type")
         .is_some_and(compress::is_text);
@@ -423,7 +422,8 @@ async fn code(mut response: dav::Response, accept: &str) -> dav::Response {
     response
         .headers
         .push(("Vary", "Accept-Encoding".to_owned()));
-    let Some(coding) = compress::choose(accept, response.body.len()) else {
+    let accept = header(parts, "accept-encoding");
+    let Some(coding) = compress::choose(&accept, response.body.len()) else {
         return response;
     };
     let body = response.body.clone();
