@@ -49,6 +49,10 @@ pub fn apply<'a>(
     let mut outcome = Outcome {
         properties: Vec::new(),
     };
+    let most = cx.shared.limits.instructions;
+    if instructions(request).nth(most).is_some() {
+        return Err(Error::Status(413, "Too many properties at once."));
+    }
     for instruction in instructions(request) {
         let name = instruction.property.name();
         if occasion == Occasion::Creation && name == Name::dav("resourcetype") {

@@ -44,6 +44,9 @@ fn response<'a>(
             .checked_sub(1)
             .ok_or(Condition::NumberOfMatchesWithinLimits)?;
         let asked: Vec<&Element> = level.body.children(PROPERTY).collect();
+        if asked.len() > cx.shared.limits.instructions {
+            return Err(Error::Status(413, "Too many properties at once."));
+        }
         let names: Vec<Name<'_>> = asked.iter().filter_map(|e| name(e)).collect();
         let plan = Plan::of(&names, Return::Unsaid);
         let mut flat = Multistatus::new(cx);

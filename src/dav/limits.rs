@@ -26,6 +26,10 @@ pub struct Limits {
     pub multistatus_bytes: usize,
     /// Principals that a search answers with.
     pub matches: usize,
+    /// Properties that one answer looks at, over all its resources.
+    pub lookups: usize,
+    /// Properties set or removed, searches, or properties to expand, in one request.
+    pub instructions: usize,
     /// Levels of DAV:property in an expand-property report. RFC 3253 §3.8
     pub expand_depth: usize,
     /// Responses within one expand-property report.
@@ -47,8 +51,10 @@ impl Default for Limits {
             attendees: 1_000,
             multistatus_bytes: 256 << 20,
             matches: 500,
+            lookups: 10_000_000,
+            instructions: 500,
             expand_depth: 8,
-            expansions: 5_000,
+            expansions: 1_000,
             hrefs: 50_000,
         }
     }

@@ -127,13 +127,14 @@ pub fn media_type(resource: &Resource) -> &'static str {
 }
 
 fn getcontenttype(r: &Reading<'_>, w: &mut Writer) -> Found {
-    w.text(media_type(r.resource));
+    w.raw(media_type(r.resource));
     Found::Yes
 }
 
 fn getetag(r: &Reading<'_>, w: &mut Writer) -> Found {
     match r.resource {
-        Resource::Object(_, _, header) => w.text(&header.etag()),
+        // An ETag of ours holds nothing that XML would have escaped.
+        Resource::Object(_, _, header) => w.raw(&header.etag()),
         Resource::Collection(_, collection) => {
             w.text("\"");
             w.text(&collection.ctag());

@@ -15,6 +15,7 @@ use super::tables::{Found, Get, Listed, Needs, Property, Reading, Tables};
 use crate::store::{Collection, Header, Properties};
 use crate::xml::{Element, Name, Writer};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 /// What a request asks of each resource.
@@ -57,12 +58,11 @@ struct Slot<'a> {
 impl<'a> Plan<'a> {
     /// The properties in a DAV:prop; one named twice is answered once. RFC 4918 §14.18
     pub fn prop(prop: &'a Element, preference: Return) -> Plan<'a> {
-        let mut named: Vec<Cow<'a, Element>> = Vec::new();
-        for element in prop.elements() {
-            if !named.iter().any(|known| known.is(element.name())) {
-                named.push(Cow::Borrowed(element));
-            }
-        }
+        let mut known = HashSet::new();
+        let named = prop
+            .elements()
+            .filter(|element| known.insert(element.name()));
+        let named = named.map(Cow::Borrowed).collect();
         Plan::new(Asked::Named(named), preference)
     }
 
@@ -230,6 +230,7 @@ pub struct Multistatus<'c> {
     cx: &'c Context,
     w: Writer,
     limit: usize,
+    lookups: usize,
     preference: Return,
     missing: Vec<usize>,
     refused: Vec<usize>,
@@ -237,6 +238,9 @@ pub struct Multistatus<'c> {
 
 /// How many texts are read at once.
 const BATCH: usize = 100;
+
+/// About how long the response for an object is.
+const RESPONSE: usize = 360;
 
 static NOTHING_STORED: Properties = Properties::new();
 
@@ -247,6 +251,7 @@ impl<'c> Multistatus<'c> {
             cx,
             w: Writer::document(Name::dav("multistatus")),
             limit: cx.shared.limits.multistatus_bytes,
+            lookups: cx.shared.limits.lookups,
             preference: Return::of(&cx.request.headers),
             missing: Vec::new(),
             refused: Vec::new(),
@@ -278,13 +283,21 @@ impl<'c> Multistatus<'c> {
         members: impl Iterator<Item = (String, Header)> + Send,
         plan: &Plan<'_>,
     ) -> Result<(), Error> {
+        let (count, _) = members.size_hint();
+        self.w.reserve(count.saturating_mul(RESPONSE));
         let mut members = members.peekable();
         let resource = |header| Resource::Object(place.clone(), collection.clone(), header);
         while let Some((_, first)) = members.peek() {
             let kind = resource(first.clone()).kind();
-            if !plan.needs_text(self.cx, kind) {
+            let slots = plan.slots(&self.cx.shared.tables, kind);
+            if !slots.text {
                 for (href, header) in members.by_ref() {
-                    self.object(&href, (&resource(header), None), plan).await?;
+                    let stored = slots.stored && header.has_properties;
+                    let resource = resource(header);
+                    match stored {
+                        true => self.object(&href, (&resource, None), plan).await?,
+                        false => self.loaded(&href, (&resource, None), plan)?,
+                    }
                 }
                 break;
             }
@@ -348,6 +361,8 @@ impl<'c> Multistatus<'c> {
         let tables = &from.cx.shared.tables;
         let kind = from.resource.kind();
         let slots = plan.slots(tables, kind);
+        let left = self.lookups.checked_sub(slots.list.len());
+        self.lookups = left.ok_or(Condition::NumberOfMatchesWithinLimits)?;
         self.w.raw("<D:response>");
         self.w.href(href);
         let before = self.w.len();

@@ -111,8 +111,9 @@ async fn children(
         }
         Resource::Collection(place, collection) => {
             let members = place.home.members(collection).await?;
-            let headers = members.iter();
-            let named = headers.map(|h| (member_href(&cx.hrefs, own, h.name()), h));
+            let headers: Vec<_> = members.iter().collect();
+            let named = headers.into_iter();
+            let named = named.map(|h| (member_href(&cx.hrefs, own, h.name()), h));
             answer.members((place, collection), named, plan).await?;
         }
         Resource::Principal(_)

@@ -12,6 +12,7 @@ use super::fields::{Depth, Return};
 use super::kind::Kind;
 use super::live::{mail_addresses, names};
 use super::multistatus::{Multistatus, Plan};
+use super::path::Path;
 use super::request::Response;
 use super::resource::{PrincipalSet, Resource, principal_href};
 use super::sync::limit;
@@ -131,7 +132,16 @@ impl Search {
 }
 
 /// The texts in a property's value: one for each element in it that holds text. RFC 3744 §9.4.1
+/// What every search asks for is taken from the principal itself.
 async fn values(cx: &Context, resource: &Resource, name: Name<'_>) -> Result<Vec<String>, Error> {
+    if let Resource::Principal(principal) = resource {
+        if name == Name::dav("displayname") {
+            return Ok(vec![principal.display_name.clone()]);
+        }
+        if name == Name::calendarserver("email-address-set") {
+            return Ok(mail_addresses(principal).map(str::to_owned).collect());
+        }
+    }
     let mut flat = Multistatus::new(cx);
     let plan = Plan::of(&[name], Return::Minimal);
     flat.response("", resource, &plan).await?;
@@ -177,6 +187,10 @@ pub(super) async fn property_search(cx: &mut Context, body: &Element) -> Result<
     depth_zero(cx)?;
     let searches = body.children(Name::dav("property-search")).map(Search::of);
     let searches = searches.collect::<Result<Vec<_>, _>>()?;
+    let properties: usize = searches.iter().map(|search| search.properties.len()).sum();
+    if properties > cx.shared.limits.instructions {
+        return Err(Error::Status(413, "Too many properties at once."));
+    }
     if searches.is_empty() {
         return Err(Error::Status(400, "DAV:property-search is missing."));
     }
@@ -255,6 +269,7 @@ impl<'a> Found<'a> {
 pub(super) async fn token_search(cx: &mut Context, body: &Element) -> Result<Response, Error> {
     let cx = &*cx;
     let tokens = body.children(Name::calendarserver("search-token"));
+    let tokens = tokens.take(cx.shared.limits.instructions);
     let tokens: Vec<String> = tokens.map(|token| fold(&token.text())).collect();
     let context = body.attribute("context").unwrap_or("attendee");
     let wanted = |kind: PrincipalKind| match context {
@@ -305,9 +320,14 @@ pub(super) async fn principal_match(cx: &mut Context, body: &Element) -> Result<
             }
         }
         (Some(property), None) => {
+            let mine = my_paths(cx);
+            let names_me = |text: &String| {
+                let path = cx.path_of(text.trim());
+                path.is_some_and(|p| mine.iter().any(|m| m.segments() == p.segments()))
+            };
             for resource in below(cx).await? {
                 let texts = values(cx, &resource, property.name()).await?;
-                if texts.iter().any(|text| names_me(cx, text)) {
+                if texts.iter().any(names_me) {
                     found.add(&resource).await?;
                 }
             }
@@ -327,15 +347,11 @@ fn is_me(cx: &Context, principal: &Principal) -> bool {
     principal.id == me || cx.directory.is_member(me, principal.id)
 }
 
-fn names_me(cx: &Context, text: &str) -> bool {
-    let segments = cx.path_of(text.trim());
-    candidates(cx, true)
-        .filter(|p| is_me(cx, p))
-        .any(|principal| {
-            let href = principal_href(&cx.hrefs, principal);
-            let same = cx.path_of(&href).zip(segments.as_ref());
-            same.is_some_and(|(mine, other)| mine.segments() == other.segments())
-        })
+/// The paths of the viewer and of the groups it is in.
+fn my_paths(cx: &Context) -> Vec<Path> {
+    let mine = candidates(cx, true).filter(|principal| is_me(cx, principal));
+    let hrefs = mine.map(|principal| principal_href(&cx.hrefs, principal));
+    hrefs.filter_map(|href| cx.path_of(&href)).collect()
 }
 
 /// What is below the target, as far as it is collections or principals.

@@ -278,6 +278,22 @@ async fn put_goes_by_its_conditions_and_tells_what_is_there() {
 }
 
 #[tokio::test]
+async fn a_request_that_asks_for_too_much_is_refused() {
+    let world = World::new().await;
+    let many: String = (0..501).map(|n| format!("<x:p{n}/>")).collect();
+    let patch = "PROPPATCH /dav/calendars/alice/";
+    let refused = world.ask("alice", patch, &update(&many, "")).await;
+    assert_eq!(refused.status, 413);
+    let find = "PROPFIND /dav/calendars/alice/\nDepth: 0";
+    let found = multistatus(&world.ask("alice", find, "").await);
+    let first = Name {
+        ns: "urn:x",
+        local: "p0",
+    };
+    assert!(property(&found[0].1, first).is_none());
+}
+
+#[tokio::test]
 async fn post_adds_a_member_under_a_name_of_the_servers() {
     let world = World::new().await;
     let find = "PROPFIND /dav/calendars/alice/calendar/\nDepth: 0";

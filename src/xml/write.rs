@@ -179,12 +179,33 @@ fn push_name(out: &mut String, name: Name<'_>) {
     out.push_str(name.local);
 }
 
+/// The bytes that need a look: markup, controls, and the first of U+FFFE and U+FFFF.
+#[allow(clippy::indexing_slicing, reason = "the compiler runs it")]
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        special[byte] = true;
+        byte += 1;
+    }
+    special[b'&' as usize] = true;
+    special[b'<' as usize] = true;
+    special[b'>' as usize] = true;
+    special[0xEF] = true;
+    special
+};
+
+fn is_special(byte: u8) -> bool {
+    SPECIAL
+        .get(usize::from(byte))
+        .is_some_and(|special| *special)
+}
+
 /// Escapes character data: `\r` by reference, else a reader would make `\n` of it; what XML has
 /// no character for becomes U+FFFD.
 pub(super) fn escape_text(out: &mut String, text: &str) {
-    let special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | 0..=0x1F | 0xEF);
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(special) {
+    while let Some(at) = rest.bytes().position(is_special) {
         let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.push_str(before);
         let mut chars = after.chars();
