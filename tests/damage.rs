@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use kalends::store::kv::{Batch, Key, Kv, Row, Scan, UnixMillis, View};
+use kalends::store::kv::{Batch, CommitError, Key, Kv, Row, Scan, UnixMillis, View};
 use kalends::store::{Engine, OpenError, Options, open};
 
 /// A directory that is removed when it is dropped.
@@ -255,5 +257,114 @@ fn what_sled_leaves_of_a_snapshot_does_not_keep_it_from_opening() {
     assert!(
         !closed.join("sled.damaged").exists(),
         "it was rebuilt for that"
+    );
+}
+
+/// A file system of this many MiB in memory, unmounted when it is dropped; `None` if this user may not
+/// mount one.
+fn small_disk(place: &Path, mebibytes: u32) -> Option<SmallDisk> {
+    let size = format!("size={mebibytes}m");
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+        .arg(place)
+        .stderr(Stdio::null())
+        .status();
+    mount
+        .is_ok_and(|status| status.success())
+        .then(|| SmallDisk(place.to_owned()))
+}
+
+struct SmallDisk(PathBuf);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A sled that cannot be closed keeps files open.
+        let unmounted = Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status()
+            .unwrap();
+        assert!(unmounted.success());
+    }
+}
+
+/// Commits until there is no room; answers what was acknowledged.
+async fn fill_up(kv: &Engine) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for number in 0..10_000 {
+        let key = format!("full/{number:05}");
+        let mut batch = Batch::new(UnixMillis(0));
+        batch.put(key.clone(), vec![1; 60_000]);
+        match kv.commit(batch).await {
+            Ok(()) => acknowledged.push(key),
+            Err(CommitError::Full) => return acknowledged,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the disk is not as small as it should be");
+}
+
+async fn still_there(kv: &Engine, keys: &[String]) {
+    for key in keys {
+        let found = kv.get(View::Durable, key.as_bytes()).await;
+        assert!(found.unwrap().is_some(), "{key}");
+    }
+}
+
+/// On a real full disk; where this user may not mount one, the simulated disk is what tests this.
+#[test]
+fn a_full_disk_refuses_writes_and_loses_nothing() {
+    let scratch = Scratch::new();
+    let Some(_disk) = small_disk(&scratch.0, 60) else {
+        return;
+    };
+    let filler = scratch.0.join("filler");
+    fs::write(&filler, vec![1; 25 * 1024 * 1024]).unwrap();
+    let place = scratch.0.join("store");
+    let engine = open(&place, options()).unwrap();
+    let acknowledged = wait(fill_up(&engine));
+    assert!(acknowledged.len() > 10);
+    wait(still_there(&engine, &acknowledged));
+    assert!(wait(fill_up(&engine)).is_empty());
+    // Somebody else takes the reserve too, so that sled finds no room for what it must write.
+    let mut rest = fs::File::create(scratch.0.join("rest")).unwrap();
+    while rest.write_all(&[1; 4096]).is_ok() {}
+    assert!(engine.persist().is_err());
+    assert!(wait(fill_up(&engine)).is_empty());
+    fs::remove_file(&filler).unwrap();
+    fs::remove_file(scratch.0.join("rest")).unwrap();
+    drop(rest);
+    let mut batch = Batch::new(UnixMillis(0));
+    batch.put("afterwards", "1");
+    assert_eq!(wait(engine.commit(batch)), Ok(()), "without a restart");
+    wait(still_there(&engine, &acknowledged));
+    engine.persist().unwrap();
+    drop(engine);
+    let engine = open(&place, options()).unwrap();
+    wait(still_there(&engine, &acknowledged));
+    wait(still_there(&engine, &["afterwards".to_owned()]));
+}
+
+/// Damage while the server runs: pages that sled has not read yet.
+#[test]
+fn a_page_that_rots_while_the_server_runs_is_had_back() {
+    let scratch = Scratch::new();
+    let (_, closed, rows) = images(&scratch);
+    let options = Options {
+        cache_bytes: 64 * 1024,
+        ..options()
+    };
+    let engine = open(&closed, options).unwrap();
+    let db = closed.join("sled/db");
+    let mut bytes = fs::read(&db).unwrap();
+    for byte in bytes.iter_mut().skip(5_000).step_by(10_000) {
+        *byte ^= 1;
+    }
+    let file = fs::OpenOptions::new().write(true).open(&db).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+    assert!(wait(all(&engine)) == rows);
+    assert!(
+        closed.join("sled.damaged").exists(),
+        "nothing was read from the disk"
     );
 }

@@ -150,6 +150,20 @@ impl Patient {
             _ => return Err("the data fails although it was rebuilt".to_owned()),
         };
         let journal = committer.journal();
+        let can_close = |tree: &Result<Box<dyn Tree>, String>| match tree {
+            Ok(tree) => tree.can_close(),
+            Err(_) => true,
+        };
+        if !can_close(&self.slot().tree) {
+            // Another takes its place; until then it is read from.
+            let manifest = journal.manifest();
+            let tree = reopen(&self.disk, &*self.source, manifest, Remedy::Rebuild);
+            let tree = tree.map_err(|error| error.to_string())?;
+            let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+            slot.generation += 1;
+            slot.tree = Ok(tree);
+            return Ok(());
+        }
         let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
         slot.generation += 1;
         // Closes the old tree, which holds the lock on its files.

@@ -25,10 +25,14 @@ use super::retention::Progress;
 use super::sled::SledSource;
 use super::tree::TreeSource;
 
+/// The least reserve: sled writes after the journal does, and must never meet a full disk.
+pub const MIN_RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// How the store is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Free bytes below which writes are refused (`store.reserve`).
+    /// Free bytes below which writes are refused (`store.reserve`); [`open`] takes no less than
+    /// [`MIN_RESERVE_BYTES`].
     pub reserve_bytes: u64,
     /// Memory for the pages of the data.
     pub cache_bytes: u64,
@@ -90,7 +94,8 @@ impl fmt::Debug for Engine {
 
 /// Opens the store in a directory, making it if there is none, and recovers what a crash, a power loss
 /// or damage did to it.
-pub fn open(directory: &Path, options: Options) -> Result<Arc<Engine>, OpenError> {
+pub fn open(directory: &Path, mut options: Options) -> Result<Arc<Engine>, OpenError> {
+    options.reserve_bytes = options.reserve_bytes.max(MIN_RESERVE_BYTES);
     create_private_directory(directory)?;
     let lock = lock(directory)?;
     let source = Box::new(SledSource::new(directory, options.cache_bytes));
@@ -232,24 +237,28 @@ impl Shared {
 
     /// The keeper's thread: the durable mark, checkpoints, and what is kept of the journal.
     fn keep(&self) {
+        // What failed is tried again after a while, not at once.
+        let mut failed = false;
         loop {
-            let closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+            if !*closing && (failed || !self.has_work()) {
+                let every = self.options.mark_every;
+                let waited = self.wake.wait_timeout(closing, every);
+                (closing, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            }
             if *closing {
                 return;
             }
-            if self.has_work() {
-                drop(closing);
-            } else {
-                let every = self.options.mark_every;
-                let waited = self.wake.wait_timeout(closing, every);
-                let (closing, _) = waited.unwrap_or_else(PoisonError::into_inner);
-                if *closing {
-                    return;
-                }
-            }
+            drop(closing);
             self.committer.catch_up();
             self.committer.patient.revive(&self.committer);
-            self.tend();
+            failed = match self.tend() {
+                Ok(()) => false,
+                Err(error) => {
+                    tracing::error!(error, "upkeep of the store failed and is tried again later");
+                    true
+                }
+            };
         }
     }
 }

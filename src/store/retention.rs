@@ -114,18 +114,15 @@ impl Shared {
         progress.needs_checkpoint || bytes >= due
     }
 
-    /// Does what is due; what fails is logged and tried again later.
-    pub(super) fn tend(&self) {
-        if let Err(error) = self.persist(Stop::None) {
-            tracing::error!(error, "the data could not be made durable");
+    /// Does what is due.
+    pub(super) fn tend(&self) -> Result<(), String> {
+        self.persist(Stop::None)
+            .map_err(|error| format!("the data was not made durable: {error}"))?;
+        if self.wants_checkpoint() {
+            self.checkpoint()
+                .map_err(|error| format!("no checkpoint was made: {error}"))?;
         }
-        if self.wants_checkpoint()
-            && let Err(error) = self.checkpoint()
-        {
-            tracing::error!(error, "no checkpoint could be made");
-            // Not again at once, but after as much journal as would have called for one.
-            self.checkpoint_done(None);
-        }
+        Ok(())
     }
 
     /// Makes the data durable and moves the durable mark.
@@ -227,21 +224,13 @@ impl Shared {
         named.map_err(text)?;
         let synced = self.disk.sync_directory(checkpoint_files::DIRECTORY);
         synced.map_err(text)?;
-        self.checkpoint_done(Some((appended, summary.row_bytes)));
-        self.prune().map_err(text)
-    }
-
-    fn checkpoint_done(&self, done: Option<(u64, u64)>) {
         let mut progress = self.progress();
         progress.uncovered_bytes = 0;
-        match done {
-            Some((appended, row_bytes)) => {
-                progress.checkpointed_bytes = appended;
-                progress.row_bytes = row_bytes;
-                progress.needs_checkpoint = false;
-            }
-            None => progress.checkpointed_bytes = self.appended(),
-        }
+        progress.checkpointed_bytes = appended;
+        progress.row_bytes = summary.row_bytes;
+        progress.needs_checkpoint = false;
+        drop(progress);
+        self.prune().map_err(text)
     }
 
     /// Removes the checkpoints and segments that no moment of the time kept needs.

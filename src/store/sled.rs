@@ -5,8 +5,13 @@
 //! runs under `catch_unwind`, [`Tree::persist`] syncs the files itself, and what does not open is set
 //! aside for a tree rebuilt from the journal.
 //!
+//! A sled that failed to write may wait for ever when it is flushed or closed, and with it every sled of
+//! the process. So it is not touched again but to read; the tree that takes its place has a directory
+//! with another name, because the old one still holds its lock and its paths.
+//!
 //! **Gaps**: a row that damage made sled forget without an error is noticed only where the sequence it
-//! holds falls behind the durable mark.
+//! holds falls behind the durable mark. A failed write that meets a flush under way hangs in sled; the
+//! reserve of free space is there so that sled never meets a full disk.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -16,11 +21,12 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use super::disk::{create_private_directory, sync_directory};
-use super::kv::{Order, Row, Scan, Value, Write};
+use super::kv::{Order as Direction, Row, Scan, Value, Write};
 use super::tree::{Fill, Tree, TreeError, TreeSource};
 
 /// The row of the applied sequence; rows of the store have no empty key.
@@ -33,14 +39,17 @@ const FLUSH_EVERY_MS: u64 = 5_000;
 const LOCK_TRIES: u32 = 500;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 
-/// The directory of the tree that is set aside.
+/// The directory of the tree that is set aside, and of the one that is being built.
 const ASIDE: &str = "sled.damaged";
+const FRESH: &str = "sled.new";
 
 /// The directory in which sled's tree is kept.
 #[derive(Debug)]
 pub(super) struct SledSource {
     root: PathBuf,
     cache_bytes: u64,
+    /// How often a tree was built anew since the first was opened; `None` before that.
+    number: Mutex<Option<u32>>,
 }
 
 impl SledSource {
@@ -49,7 +58,45 @@ impl SledSource {
         Self {
             root: root.to_owned(),
             cache_bytes,
+            number: Mutex::new(None),
         }
+    }
+
+    /// The directory of a tree: `sled`, or `sled.N` for one built anew while the store was open.
+    fn place(&self, number: u32) -> PathBuf {
+        self.root.join(match number {
+            0 => "sled".to_owned(),
+            number => format!("sled.{number}"),
+        })
+    }
+
+    /// Gives the newest tree that an earlier process left its usual name.
+    fn settle(&self) -> io::Result<()> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("sled."));
+            numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
+        }
+        numbers.sort_unstable();
+        let Some(newest) = numbers.pop() else {
+            return Ok(());
+        };
+        for older in numbers {
+            remove_directory(&self.place(older))?;
+        }
+        self.set_aside(&self.place(0))?;
+        fs::rename(self.place(newest), self.place(0))?;
+        sync_directory(&self.root)
+    }
+
+    fn set_aside(&self, place: &Path) -> io::Result<()> {
+        if place.exists() {
+            let aside = self.root.join(ASIDE);
+            remove_directory(&aside)?;
+            fs::rename(place, aside)?;
+        }
+        Ok(())
     }
 
     fn open_at(&self, path: &Path) -> Result<Box<dyn Tree>, TreeError> {
@@ -73,6 +120,7 @@ impl SledSource {
         Ok(Box::new(SledTree {
             path: path.to_owned(),
             db: Some(db),
+            stuck: AtomicBool::new(false),
             synced_blobs: Mutex::default(),
         }))
     }
@@ -80,34 +128,40 @@ impl SledSource {
 
 impl TreeSource for SledSource {
     fn exists(&self) -> bool {
-        self.root.join("sled").exists()
+        let names = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut names = names.map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().starts_with("sled"))
     }
 
     fn open(&self) -> Result<Box<dyn Tree>, TreeError> {
-        self.open_at(&self.root.join("sled"))
+        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        if number.is_none() {
+            self.settle().map_err(|error| io_error(&error))?;
+            *number = Some(0);
+        }
+        self.open_at(&self.place(number.unwrap_or(0)))
     }
 
     fn rebuild(&self, fill: &mut Fill<'_>) -> Result<Box<dyn Tree>, TreeError> {
-        let [fresh, place, aside] = ["sled.new", "sled", ASIDE].map(|name| self.root.join(name));
+        let fresh = self.root.join(FRESH);
         remove_directory(&fresh).map_err(|error| io_error(&error))?;
         let tree = self.open_at(&fresh)?;
         fill(&*tree)?;
         tree.persist()?;
         drop(tree);
-        let swap = || {
-            if place.exists() {
-                remove_directory(&aside)?;
-                fs::rename(&place, &aside)?;
-            }
-            fs::rename(&fresh, &place)?;
-            sync_directory(&self.root)
-        };
-        swap().map_err(|error| io_error(&error))?;
+        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = number.unwrap_or(0);
+        let renamed = fs::rename(&fresh, self.place(old + 1));
+        let renamed = renamed.and_then(|()| sync_directory(&self.root));
+        renamed.map_err(|error| io_error(&error))?;
+        *number = Some(old + 1);
+        self.set_aside(&self.place(old))
+            .map_err(|error| io_error(&error))?;
         tracing::warn!(
-            aside = %aside.display(),
+            aside = ASIDE,
             "the data was rebuilt from the journal; what was there is set aside and may be removed"
         );
-        self.open()
+        self.open_at(&self.place(old + 1))
     }
 }
 
@@ -174,6 +228,8 @@ struct SledTree {
     path: PathBuf,
     /// Always there until the drop, which closes sled under `catch_unwind`.
     db: Option<sled::Db>,
+    /// A write failed: it may never be flushed or closed again.
+    stuck: AtomicBool,
     synced_blobs: Mutex<BTreeSet<OsString>>,
 }
 
@@ -188,6 +244,11 @@ impl fmt::Debug for SledTree {
 impl Drop for SledTree {
     fn drop(&mut self) {
         let db = self.db.take();
+        if self.stuck.load(Ordering::Acquire) {
+            tracing::warn!("sled cannot be closed after a failed write; its memory is not freed");
+            std::mem::forget(db);
+            return;
+        }
         if let Err(error) = guarded(|| {
             drop(db);
             Ok(())
@@ -202,6 +263,15 @@ impl SledTree {
         let db = self.db.as_ref();
         let db = db.ok_or_else(|| TreeError("the tree is closed".to_owned()))?;
         guarded(|| call(db))
+    }
+
+    /// Writes, unless an earlier write failed.
+    fn write<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, TreeError> {
+        if self.stuck.load(Ordering::Acquire) {
+            return Err(TreeError("a write failed before".to_owned()));
+        }
+        self.with(call)
+            .inspect_err(|_| self.stuck.store(true, Ordering::Release))
     }
 
     /// Syncs what sled's flush only wrote: the large values, the log, and the names of both.
@@ -257,8 +327,8 @@ impl Tree for SledTree {
                 })
             };
             match scan.order {
-                Order::Forward => range.take(scan.limit).map(row).collect(),
-                Order::Reverse => range.rev().take(scan.limit).map(row).collect(),
+                Direction::Forward => range.take(scan.limit).map(row).collect(),
+                Direction::Reverse => range.rev().take(scan.limit).map(row).collect(),
             }
         })
     }
@@ -272,7 +342,7 @@ impl Tree for SledTree {
             }
         }
         batch.insert(APPLIED, &sequence.to_le_bytes());
-        self.with(|db| db.apply_batch(batch))
+        self.write(|db| db.apply_batch(batch))
     }
 
     fn applied(&self) -> Result<u64, TreeError> {
@@ -285,7 +355,11 @@ impl Tree for SledTree {
     }
 
     fn persist(&self) -> Result<(), TreeError> {
-        self.with(|db| db.flush())?;
+        self.write(|db| db.flush())?;
         self.sync_files().map_err(|error| io_error(&error))
+    }
+
+    fn can_close(&self) -> bool {
+        !self.stuck.load(Ordering::Acquire)
     }
 }

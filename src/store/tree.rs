@@ -32,6 +32,10 @@ pub trait Tree: Send + Sync + fmt::Debug {
     fn applied(&self) -> Result<u64, TreeError>;
     /// Makes everything applied durable.
     fn persist(&self) -> Result<(), TreeError>;
+    /// Whether it can still be closed, so that its files can be opened again.
+    fn can_close(&self) -> bool {
+        true
+    }
 }
 
 /// What fills a tree that is built anew.
