@@ -30,6 +30,7 @@ pub mod quick;
 pub mod range;
 mod report;
 mod rules;
+pub mod select;
 pub mod shape;
 pub mod stream;
 mod table;
@@ -48,3 +49,5 @@ mod import_tests;
 mod matching_tests;
 #[cfg(test)]
 mod quick_tests;
+#[cfg(test)]
+mod select_tests;
