@@ -11,6 +11,7 @@ use super::collection::{Component, Kind, Properties, Settings};
 use super::directory::{Directory, DirectoryChange};
 use super::header::{Header, stamp};
 use super::home::Home;
+use super::queue::UidState;
 use super::revision::Actor;
 use super::{Id, Position};
 use crate::ical::Timestamp;
@@ -103,6 +104,7 @@ pub(super) enum Step {
     Relocate(Header, Id, String),
     SetObjectProperties(Id, String, Properties),
     Restore(Id),
+    SetUidState(String, UidState),
 }
 
 /// Whether an object to be removed may be absent.

@@ -179,6 +179,9 @@ pub struct Collection {
     pub members_changed: Position,
     /// Since when it is visible under its name.
     pub(super) visible: Position,
+    /// Another one had its name before: who knows that one's members cannot be told what became of
+    /// each of them.
+    pub(super) reused: bool,
     /// When it was removed; it can be restored.
     pub(super) removed: Option<Removed>,
     /// The number of its objects.
@@ -244,7 +247,7 @@ impl Collection {
         row.byte(kind.and_then(|k| u8::try_from(k).ok()).unwrap_or(u8::MAX));
         row.text(&self.name).time(self.created);
         row.position(self.row_changed).time(self.row_modified);
-        row.position(self.visible);
+        row.position(self.visible).byte(u8::from(self.reused));
         row.optional(self.removed, |row, removed| {
             row.position(removed.at).time(removed.time);
         });
@@ -264,6 +267,7 @@ impl Collection {
             row_changed: row.position()?,
             row_modified: row.time()?,
             visible: row.position()?,
+            reused: row.byte()? != 0,
             removed: row.optional(|row| {
                 Ok(Removed {
                     at: row.position()?,
@@ -363,6 +367,7 @@ mod tests {
             row_changed: Position { revision: 3, n: 1 },
             members_changed: Position::START,
             visible: Position { revision: 2, n: 0 },
+            reused: true,
             removed: Some(Removed {
                 at: Position { revision: 9, n: 0 },
                 time: Timestamp(7),

@@ -206,6 +206,40 @@ fn a_removed_calendar_comes_back_under_a_free_name() {
 }
 
 #[test]
+fn objects_that_exchanged_their_uids_come_back() {
+    run(async {
+        let (_, store) = open().await;
+        on_day(&store, 0, |home| {
+            home.create();
+            home.create_collection(calendar(id(2), Some("work")));
+            for (name, uid) in [("a", "x"), ("b", "y"), ("c", "z"), ("d", "d")] {
+                home.put(id(2), put(name, uid, &format!("{name}{uid}")));
+            }
+        })
+        .await
+        .unwrap();
+        let before = contents(&store).await;
+        on_day(&store, 1, |home| {
+            for name in ["a", "b", "c"] {
+                home.remove_object(id(2), name);
+            }
+            for (name, uid) in [("a", "y"), ("b", "z"), ("c", "x"), ("d", "d")] {
+                home.put(id(2), put(name, uid, "new"));
+            }
+        })
+        .await
+        .unwrap();
+        let target = Target::Collection(id(2));
+        let restored = store.restore(id(1), &target, &moment(0, 2)).await.unwrap();
+        assert_eq!((restored.clashes, restored.removed), (vec![], vec![]));
+        assert_eq!(restored.written.len(), 4);
+        assert_eq!(contents(&store).await, before);
+        let report = store.check(Repair::No).await.unwrap();
+        assert_eq!(report.findings, []);
+    });
+}
+
+#[test]
 fn a_home_is_restored_to_a_moment() {
     run(async {
         let (_, store) = open().await;

@@ -111,6 +111,7 @@ pub(super) fn own_row(home: Id) -> Collection {
         row_changed: Position::START,
         members_changed: Position::START,
         visible: Position::START,
+        reused: false,
         removed: None,
         count: 0,
         bytes: 0,

@@ -92,7 +92,8 @@ impl Home {
         let members = self.members(collection).await?;
         // Its members came into sight with it, whenever they were written.
         let appeared = collection.visible > since.walked;
-        if !appeared && members.floor > since.known {
+        let knew_other = appeared && collection.reused && since.walked == since.known;
+        if knew_other || (!appeared && members.floor > since.known) {
             return Ok(Err(BadToken::Old));
         }
         let from = if appeared {

@@ -15,12 +15,12 @@
 //! | h/home/f/cal | floor: the oldest position a token may have |
 //! | h/home/g/position | what became garbage there |
 //! | h/home/m/uid | scheduling state of a UID |
-//! | h/home/j/number | scheduling journal |
+//! | h/home/j/time/number | scheduling journal |
 //! | d/P/id, d/K/id, d/U/id/app | principal, credentials, last use of an app password |
 //! | d/M/group/member | membership |
 //! | l/blob, l/blob/chunk | whose a long text is, and the text, which is written beforehand |
 //! | i/blob | when a long text was begun, until it is referred to |
-//! | q/l/…, q/m/… | queue rows |
+//! | q/l/home/home/uid/rev, q/m/due/id | messages that wait (built in `queue`) |
 //! | meta/… | format version, epoch |
 //!
 //! The directory has the head, `r` and `g` rows of a home under `d`.
@@ -46,6 +46,8 @@ pub(super) enum Tag {
     Uid = b'u',
     Log = b'x',
     Floor = b'f',
+    UidState = b'm',
+    Journal = b'j',
     Garbage = b'g',
     Principal = b'P',
     Credentials = b'K',
@@ -179,6 +181,15 @@ pub(super) fn text(home: Id, collection: Id, name: &str, at: Position, chunk: u3
 
 pub(super) fn uid(home: Id, collection: Id, uid: &str) -> Bytes {
     Key::below(home, Tag::Uid).id(collection).last(uid).done()
+}
+
+pub(super) fn uid_state(home: Id, uid: &str) -> Bytes {
+    Key::below(home, Tag::UidState).last(uid).done()
+}
+
+/// Text as it is in keys with more after it.
+pub(super) fn ended(text: &str) -> Bytes {
+    Key(BytesMut::new()).text(text).done()
 }
 
 pub(super) fn log(home: Id, collection: Id, at: Position) -> Bytes {

@@ -86,14 +86,35 @@ impl Rows {
         Self { bytes, ends }
     }
 
-    /// The same rows with some replaced or added.
+    /// The same rows with some replaced or added. What lies between them is copied in one piece.
     fn edited(&self, edits: &BTreeMap<usize, Bytes>) -> Self {
+        let more = edits.values().map(Bytes::len).sum::<usize>();
         let added = edits.keys().next_back().map_or(0, |last| last + 1);
-        let rows = (0..self.ends.len().max(added)).map(|item| match edits.get(&item) {
-            Some(row) => row.as_ref(),
-            None => self.slice(item),
-        });
-        Self::collect(rows)
+        let mut bytes = Vec::with_capacity(self.bytes.len().saturating_add(more));
+        let mut ends = Vec::with_capacity(self.ends.len().max(added));
+        let mut from = 0;
+        for (item, row) in edits {
+            self.copy(from..*item, &mut bytes, &mut ends);
+            bytes.extend_from_slice(row);
+            ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+            from = item + 1;
+        }
+        self.copy(from..self.ends.len(), &mut bytes, &mut ends);
+        let bytes = bytes.into();
+        Self { bytes, ends }
+    }
+
+    /// Copies a run of rows.
+    fn copy(&self, items: std::ops::Range<usize>, bytes: &mut Vec<u8>, ends: &mut Vec<u32>) {
+        let end_of = |item: usize| self.ends.get(item).map_or(0, |end| *end as usize);
+        let start = items.start.checked_sub(1).map_or(0, end_of);
+        let end = items.end.checked_sub(1).map_or(0, end_of).max(start);
+        let base = bytes.len();
+        bytes.extend_from_slice(self.bytes.get(start..end).unwrap_or_default());
+        for item in items {
+            let end = end_of(item).saturating_sub(start).saturating_add(base);
+            ends.push(u32::try_from(end).unwrap_or(u32::MAX));
+        }
     }
 }
 

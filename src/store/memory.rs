@@ -137,7 +137,7 @@ impl Kv for Memory {
 }
 
 /// The rows of a sorted map in the range of a scan.
-fn scan_map(rows: &BTreeMap<Key, Value>, scan: &Scan) -> Vec<Row> {
+pub(super) fn scan_map(rows: &BTreeMap<Key, Value>, scan: &Scan) -> Vec<Row> {
     if scan.end.as_ref().is_some_and(|end| *end <= scan.start) {
         return Vec::new();
     }

@@ -68,6 +68,7 @@ mod load;
 mod members;
 mod principal;
 mod prune;
+mod queue;
 mod revision;
 mod rewind;
 mod shards;
@@ -90,6 +91,7 @@ pub use ids::{Id, NotAnId, Position};
 pub use members::Members;
 pub use principal::{AppPassword, Credentials, Principal, PrincipalKind, normalize_address};
 pub use prune::Pruned;
+pub use queue::{JournalEntry, LocalMessage, MailMessage, UidState};
 pub use revision::{Actor, Revision};
 pub use rewind::{Moment, Restored, Target};
 pub use sync::{BadToken, Changes, Depth, Entry, HomeChanges, HomeEntry};
@@ -99,8 +101,14 @@ use homes::Shared;
 #[cfg(test)]
 mod check_tests;
 #[cfg(test)]
+mod crowd_tests;
+#[cfg(test)]
 mod history_tests;
 #[cfg(test)]
 mod index_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod staggered;
 #[cfg(test)]
 mod tests;

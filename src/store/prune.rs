@@ -18,6 +18,7 @@ use super::keys::{self, Tag};
 use super::kv::{Batch, MAX_BATCH_BYTES, Row, Scan, View, after_prefix};
 use super::load::next_key;
 use super::principal::decode_use;
+use super::queue::{is_gone, journal_before};
 use super::revision::{Epochs, Garbage, Named, Revision, encode_floor};
 use super::{Error, Id, Position, Store};
 use crate::ical::Timestamp;
@@ -185,6 +186,12 @@ impl Store {
                 return Ok(true);
             }
         }
+        let journal = kv
+            .scan(View::Durable, journal_before(id, cutoff, 1))
+            .await?;
+        if !journal.is_empty() {
+            return Ok(true);
+        }
         let oldest = Scan::prefix(keys::all(id, Tag::Revision), 1);
         let rows = kv.scan(View::Durable, oldest).await?;
         let Some(row) = rows.first() else {
@@ -258,6 +265,10 @@ impl Sweep<'_> {
     }
 
     async fn run(&mut self, cutoff: Timestamp) -> Result<(), Error> {
+        let journal = journal_before(self.home, cutoff, GARBAGE);
+        for row in self.store.shared.kv.scan(View::Ordered, journal).await? {
+            self.remove(row.key);
+        }
         let prefix = keys::all(self.home, Tag::Garbage);
         let garbage = self.scan(prefix.clone(), GARBAGE).await?;
         let all = garbage.len() < GARBAGE;
@@ -361,6 +372,12 @@ impl Sweep<'_> {
             }
             Garbage::Collection { collection } => {
                 return self.remove_collection(*collection, revision).await;
+            }
+            Garbage::UidState { uid } => {
+                let key = keys::uid_state(self.home, uid);
+                if self.get(&key).await?.is_some_and(|row| is_gone(&row)) {
+                    self.remove(key);
+                }
             }
             Garbage::Name { name, at } => {
                 let key = keys::name(self.home, name);

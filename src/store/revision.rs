@@ -187,6 +187,8 @@ pub(super) enum Garbage {
     Collection { collection: Id },
     /// A name that is gone.
     Name { name: String, at: Position },
+    /// What is known of a UID whose object is gone.
+    UidState { uid: String },
 }
 
 impl Garbage {
@@ -206,6 +208,7 @@ impl Garbage {
             Self::Row { collection, at } => row.byte(2).id(*collection).position(*at),
             Self::Collection { collection } => row.byte(3).id(*collection),
             Self::Name { name, at } => row.byte(4).text(name).position(*at),
+            Self::UidState { uid } => row.byte(5).text(uid),
         };
         row.finish()
     }
@@ -234,6 +237,7 @@ impl Garbage {
                 name: row.string()?,
                 at: row.position()?,
             },
+            5 => Self::UidState { uid: row.string()? },
             _ => return Err(Malformed),
         };
         row.end()?;

@@ -113,6 +113,8 @@ struct Rewind<'a> {
 enum Edit {
     Write(Header),
     Remove(Header),
+    /// It is written again later, and has the UID of another one until then.
+    Clear(Header),
 }
 
 impl Rewind<'_> {
@@ -269,6 +271,7 @@ impl Rewind<'_> {
                 edits.push(Edit::Remove(header.clone()));
             }
         }
+        edits.extend(in_the_way(&now, &then).map(|header| Edit::Clear(header.clone())));
         for (name, header) in then {
             if now.get(&name).is_none_or(|now| now.text != header.text) {
                 edits.push(Edit::Write(header));
@@ -317,7 +320,9 @@ impl Rewind<'_> {
         })
         .await?;
         for edit in edits {
-            let (Edit::Write(header) | Edit::Remove(header)) = edit;
+            let (Edit::Write(header) | Edit::Remove(header)) = edit else {
+                continue;
+            };
             let name = (shown.name.clone(), header.name().to_owned());
             if header.tag.is_some() {
                 self.restored.meetings.push(name.clone());
@@ -327,7 +332,7 @@ impl Rewind<'_> {
                 Edit::Write(_) if puts.contains_key(header.name()) => {
                     self.restored.written.push(name);
                 }
-                Edit::Write(_) => {}
+                Edit::Write(_) | Edit::Clear(_) => {}
             }
         }
         Ok(())
@@ -338,16 +343,35 @@ impl Edit {
     fn written(&self) -> Option<&Header> {
         match self {
             Self::Write(header) => Some(header),
-            Self::Remove(_) => None,
+            Self::Remove(_) | Self::Clear(_) => None,
         }
     }
 
     fn removed(&self) -> Option<&str> {
         match self {
-            Self::Remove(header) => Some(header.name()),
+            Self::Remove(header) | Self::Clear(header) => Some(header.name()),
             Self::Write(_) => None,
         }
     }
+}
+
+/// Objects that had another UID then than now, and whose UID of now another object had: two that
+/// have exchanged their UIDs would be in each other's way.
+fn in_the_way<'a>(
+    now: &'a BTreeMap<String, Header>,
+    then: &'a BTreeMap<String, Header>,
+) -> impl Iterator<Item = &'a Header> {
+    let uids = then
+        .iter()
+        .map(|(name, header)| (header.uid(), name.as_str()));
+    let wanted: BTreeMap<&str, &str> = uids.filter(|(uid, _)| !uid.is_empty()).collect();
+    now.iter().filter_map(move |(name, header)| {
+        let other = wanted.get(header.uid()).is_some_and(|other| other != name);
+        let changes = then
+            .get(name)
+            .is_some_and(|then| then.uid() != header.uid());
+        (other && changes).then_some(header)
+    })
 }
 
 /// How many of the edits fit into one commit.

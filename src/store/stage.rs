@@ -13,6 +13,7 @@ use super::home::{Contents, Home};
 use super::keys::{self, Tag as Keys};
 use super::kv::{View, Write};
 use super::load::refresh_epochs;
+use super::queue::UidState;
 use super::revision::{Actor, Garbage, Head, Named, Revision, Touched};
 use super::{Error, Id, Position, Refusal};
 use crate::ical::Timestamp;
@@ -117,6 +118,7 @@ impl Stage<'_> {
             Step::SetObjectProperties(id, name, properties) => {
                 self.put_properties(id, &name, &properties).await
             }
+            Step::SetUidState(uid, state) => self.set_uid_state(&uid, &state),
             Step::Restore(id) => self.restore(id).await,
         }
     }
@@ -181,8 +183,12 @@ impl Stage<'_> {
         if self.contents.live.contains_key(&new.id) || new.kind == Kind::Home {
             return Err(Refusal::NoCollection.into());
         }
+        let mut reused = false;
         let name = match new.name {
-            Some(name) => self.claim(new.id, name)?,
+            Some(name) => {
+                reused = self.claim(new.id, &name)?;
+                name
+            }
             None => {
                 self.junk(&Garbage::Collection { collection: new.id });
                 String::new()
@@ -199,6 +205,7 @@ impl Stage<'_> {
             row_changed: self.at,
             members_changed: self.at,
             visible: self.at,
+            reused,
             removed: None,
             count: 0,
             bytes: 0,
@@ -207,18 +214,19 @@ impl Stage<'_> {
         self.put_row(collection)
     }
 
-    /// Gives a name to a collection.
-    fn claim(&mut self, id: Id, name: String) -> Result<String, Error> {
-        self.base.shared.check_name(&name)?;
+    /// Gives a name to a collection; answers whether another one had it not long ago.
+    fn claim(&mut self, id: Id, name: &str) -> Result<bool, Error> {
+        self.base.shared.check_name(name)?;
         let taken = self.contents.named.iter().any(|c| c.name == name);
         if taken {
-            return Err(Refusal::NameTaken(name).into());
+            return Err(Refusal::NameTaken(name.to_owned()).into());
         }
-        Arc::make_mut(&mut self.contents.gone).remove(&name);
+        let gone = Arc::make_mut(&mut self.contents.gone);
+        let reused = gone.remove(name).is_some();
         let row = Named::Collection(id).encode();
-        self.write(keys::name(self.base.id, &name), row);
-        self.names.push(name.clone());
-        Ok(name)
+        self.write(keys::name(self.base.id, name), row);
+        self.names.push(name.to_owned());
+        Ok(reused)
     }
 
     /// Takes a name away from its collection.
@@ -254,6 +262,19 @@ impl Stage<'_> {
         Ok(())
     }
 
+    fn set_uid_state(&mut self, uid: &str, state: &UidState) -> Result<(), Error> {
+        if uid.is_empty() || uid.len() > self.base.shared.limits.uid_bytes {
+            return Err(Error::TooLarge("bytes of a UID"));
+        }
+        let key = keys::uid_state(self.base.id, uid);
+        self.write(key, state.encode());
+        if state.gone {
+            let uid = uid.to_owned();
+            self.junk(&Garbage::UidState { uid });
+        }
+        Ok(())
+    }
+
     fn set(&mut self, id: Id, settings: Settings) -> Result<(), Error> {
         let mut collection = self.collection(id)?.as_ref().clone();
         collection.settings = settings;
@@ -271,7 +292,8 @@ impl Stage<'_> {
             return Ok(());
         }
         let old = std::mem::take(&mut collection.name);
-        collection.name = self.claim(id, name)?;
+        collection.reused = self.claim(id, &name)?;
+        collection.name = name;
         if !old.is_empty() {
             self.give_up(&old);
         }
