@@ -201,8 +201,8 @@ impl Compiled {
         self.sets.iter().any(Set::recurs)
     }
 
-    /// Shows the instances that overlap the range one by one, earlier ones first, until the visitor
-    /// breaks off.
+    /// Shows the instances that overlap the range one by one, of each UID earlier ones first, until
+    /// the visitor breaks off.
     ///
     /// # Errors
     ///

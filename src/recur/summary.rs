@@ -17,7 +17,7 @@ use super::instances::{Compiled, compile};
 use super::range::{DAY, Extent, Range};
 use super::season::Season;
 use super::set::{Axis, Set};
-use super::source::later;
+use super::source::{Source, later};
 use super::zone::Zone;
 
 /// What the index keeps of an object.
@@ -261,7 +261,8 @@ impl Compiled {
         }
         let mut season = Season::NONE;
         for set in &self.sets {
-            if set.shift > 0 {
+            let open = |source: &Source| !source.fixed(&self.zones, &utc).is_empty();
+            if set.shift > 0 || set.sources().any(open) {
                 return Season::ALL;
             }
             for source in set.overrides.iter().map(|other| &other.source) {

@@ -2,6 +2,8 @@
 //!
 //! Days are day numbers: 1970-01-01 is 0. The Gregorian calendar is our own arithmetic, the others
 //! are `icu_calendar`'s.
+//!
+//! **Gaps**: other calendars end with their own year 9999, the Hebrew one in 6239.
 
 use icu_calendar::types::{Month as IcuMonth, RataDie};
 use icu_calendar::{AnyCalendar, Date as IcuDate};
