@@ -3,6 +3,7 @@
 //! Each module may use those named above it, never those below:
 
 pub mod auth;
+pub mod bench;
 pub mod caldav;
 pub mod cli;
 pub mod conform;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The modules in their order: each may use those before it.
 const ORDER: &[&str] = &[
     "ical", "recur", "itip", "xml", "store", "auth", "dav", "schedule", "caldav", "mail", "http",
-    "conform", "cli",
+    "conform", "bench", "cli",
 ];
 
 /// Foreign crates and the modules that may use them. Those that every module may use are not listed.

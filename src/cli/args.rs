@@ -115,6 +115,15 @@ The target file names the server's URL and its users; conformance/README.md
 describes it and the cases. A failure prints the line of the case, the section,
 what was expected, what came, and the exchange.")]
     Conformance(Conformance),
+    /// Measure what the server costs, as ratios to something bare on the same machine
+    #[command(after_help = "\
+Examples:
+  kalends bench
+  kalends bench --only poll --only put --seconds 10
+  kalends bench --folder /srv/disk-to-measure
+
+Use a release build. Servers listen on 127.0.0.1; their data is removed afterwards.")]
+    Bench(super::bench::Bench),
 }
 
 /// `conformance`.

@@ -4,6 +4,7 @@
 mod accounts;
 pub mod args;
 mod backup;
+pub mod bench;
 mod calendars;
 mod check;
 pub mod clock;

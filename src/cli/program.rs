@@ -15,7 +15,7 @@ use super::log::Logging;
 use super::open::{Missing, open};
 use super::output::{Out, Printer};
 use super::settings::{Log, Settings};
-use super::{backup, check, config, conformance, dns, export, import, prompt, serve, zones};
+use super::{backup, bench, check, config, conformance, dns, export, import, prompt, serve, zones};
 
 /// Runs the program with the command line it was given.
 pub fn main() -> ExitCode {
@@ -100,6 +100,7 @@ async fn run(program: Program) -> Result<u8, Failure> {
             let source = source(file, journal, at.as_deref())?;
             said(|out| async move { backup::restore(source, data, &out).await }).await
         }
+        Action::Bench(asked) => bench::run(asked).await.map(|()| 0),
         Action::Dns(asked) => {
             for record in dns::records(&asked, &settings(program.data)?)? {
                 writeln!(io::stdout(), "{record}")?;

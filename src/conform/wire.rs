@@ -161,7 +161,8 @@ pub fn bytes(origin: &Origin, question: &Question) -> Vec<u8> {
     out
 }
 
-fn read(reader: &mut impl BufRead, method: &str) -> io::Result<Answer> {
+/// Reads one answer to a question of this method.
+pub fn read(reader: &mut impl BufRead, method: &str) -> io::Result<Answer> {
     loop {
         let status_line = line(reader)?;
         let status = status_line

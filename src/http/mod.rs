@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod answer;
+pub mod bare;
 pub mod limits;
 pub mod listen;
 pub mod serve;
