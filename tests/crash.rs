@@ -23,7 +23,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use kalends::conform::{tree, wire::Answer};
-use running::{Client, Folder, Running};
+use running::{Client, Folder, Running, check};
 
 const CLIENTS: u64 = 16;
 const USERS: u64 = 4;
@@ -497,6 +497,7 @@ fn what_was_acknowledged_survives_the_death_of_the_process() {
                 .unwrap();
             difference_is_right(&clients[old.user as usize], old, current);
         }
+        check(&data);
         let objects: usize = known.iter().map(|k| k.objects.len()).sum();
         eprintln!(
             "round {number}: {how}; {objects} objects, {} tokens",
@@ -504,4 +505,5 @@ fn what_was_acknowledged_survives_the_death_of_the_process() {
         );
     }
     assert_eq!(server.stop(), Some(0));
+    check(&data);
 }
