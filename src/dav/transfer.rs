@@ -60,6 +60,7 @@ fn check(
     transfer: Transfer,
 ) -> Result<(), Error> {
     let fits = match (from.kind(), to.kind()) {
+        (_, Kind::Missing) if matches!(to, Resource::FreeObject(..)) => false,
         (_, Kind::Missing) => {
             return Err(Error::Status(
                 409,

@@ -1,6 +1,6 @@
 //! The row for a method on what a path names. RFC 9110 §9.1, §15.5.6
 
-use crate::dav::{Context, Kind, Kinds, Method, Response};
+use crate::dav::{Context, Kind, Kinds, Method, Resource, Response};
 
 /// The row, or the answer that there is none: 501 for a method nobody knows, 404 and 405 for one
 /// that this resource does not have, 409 for a PUT where no collection is (RFC 4918 §9.7.1).
@@ -15,6 +15,9 @@ pub(super) fn find(cx: &Context, method: &str) -> Result<&'static Method, Respon
     }
     let creates = method == "PUT";
     Err(match kind {
+        Kind::Missing if creates && matches!(cx.target, Resource::FreeObject(..)) => {
+            Response::text(403, "The server alone puts things here.")
+        }
         Kind::Missing if creates => Response::text(409, "The collection is not there."),
         _ if Kinds::NOTHING_THERE.contains(kind) && !creates => {
             Response::text(404, "There is nothing here.")
