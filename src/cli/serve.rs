@@ -181,6 +181,7 @@ fn options(settings: &Settings) -> Result<Options, Failure> {
         prefix: settings.server.prefix.clone(),
         trusted_proxies,
         clock: Arc::new(now),
+        metrics: settings.server.metrics,
     })
 }
 

@@ -49,6 +49,8 @@ pub struct Server {
     pub realm: String,
     /// Addresses and networks of proxies whose X-Forwarded-* is believed.
     pub trusted_proxies: Vec<String>,
+    /// Whether `/metrics` is answered to this machine.
+    pub metrics: bool,
     /// The certificate chain, PEM.
     pub certificate: PathBuf,
     /// The certificate's private key, PEM.
@@ -64,6 +66,7 @@ impl Default for Server {
             public_url: String::new(),
             realm: "Kalends".to_owned(),
             trusted_proxies: Vec::new(),
+            metrics: false,
             certificate: PathBuf::new(),
             key: PathBuf::new(),
         }

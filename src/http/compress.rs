@@ -91,12 +91,12 @@ fn weight(accept_encoding: &str, name: &str) -> u32 {
 
 /// RFC 9110 §12.4.2; what is no weight is none.
 fn thousandths(value: &str) -> u32 {
-    let number: f32 = value.parse().unwrap_or(0.0);
-    if (0.0..=1.0).contains(&number) {
-        // In range, so that nothing is cut off but fractions.
-        (number * 1000.0) as u32
-    } else {
-        0
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    match (whole, digits) {
+        ("0", true) => format!("{fraction:0<3}").parse().unwrap_or(0),
+        ("1", true) if fraction.bytes().all(|byte| byte == b'0') => 1000,
+        _ => 0,
     }
 }
 
@@ -200,6 +200,10 @@ mod tests {
             ("identity", None),
             ("deflate", None),
             ("gzip;q=2", None),
+            ("gzip;q=1.5", None),
+            ("gzip;q=0.001", Some(Coding::Gzip)),
+            ("gzip;q=0.", None),
+            ("gzip;q=x", None),
             ("", None),
         ] {
             assert_eq!(choose(accept, 5000), expected, "{accept}");

@@ -23,6 +23,7 @@ use tracing::Instrument;
 use super::address::Network;
 use super::compress::{self, DecodeError};
 use super::limits::{Gate, Limits, Memory, Taken};
+use super::metrics::{self, Metrics};
 use super::proxy::{self, Client, Origin};
 use super::pulse::{Flight, Pulse};
 use super::serve::{Clock, Handler};
@@ -40,6 +41,9 @@ pub(super) struct Shared {
     pub(super) trusted: Vec<Network>,
     pub(super) memory: Arc<Memory>,
     pub(super) gate: Arc<Gate>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Whether the counts are answered.
+    pub(super) tell_metrics: bool,
     pub(super) start: u32,
     pub(super) count: AtomicU64,
 }
@@ -101,10 +105,11 @@ pub(super) async fn exchange(
 ) -> Result<hyper::Response<Answer>, Infallible> {
     let flight = connection.pulse.begin();
     let shared = connection.shared.clone();
+    let work = shared.metrics.began();
     let number = shared.count.fetch_add(1, Ordering::Relaxed);
     let id = format!("{:08x}-{number:x}", shared.start);
     let (parts, body) = request.into_parts();
-    let span = tracing::info_span!("request", id, method = %parts.method, path = parts.uri.path());
+    let span = tracing::debug_span!("request", id, method = %parts.method, path = parts.uri.path());
     let answered = answer(&connection, &parts, body, &id)
         .instrument(span.clone())
         .await;
@@ -113,21 +118,22 @@ pub(super) async fn exchange(
         Err(refused) => (refused.response, refused.close),
     };
     response = code(response, &parts).await;
+    note(&span, &id, &response);
+    work.answered(response.status);
     response.headers.push(("X-Request-Id", id));
     if close && parts.version < Version::HTTP_2 {
         response.headers.push(("Connection", "close".to_owned()));
     }
-    note(&span, &response);
     Ok(outgoing(response, &parts.method, flight))
 }
 
 /// Notes an answer: what the server did wrong is worth a line, the rest only if
 /// somebody wants to see every request.
-fn note(span: &tracing::Span, response: &dav::Response) {
+fn note(span: &tracing::Span, id: &str, response: &dav::Response) {
     let (status, bytes) = (response.status, response.body.len());
     span.in_scope(|| {
         if status >= 500 {
-            tracing::warn!(status, bytes, "answered");
+            tracing::warn!(request = id, status, bytes, "answered");
         } else {
             tracing::debug!(status, bytes, "answered");
         }
@@ -149,6 +155,9 @@ async fn answer(
     }
     let (headers, host) = fields(parts)?;
     let client = proxy::client(connection.origin, &headers, &host, &shared.trusted);
+    if shared.tell_metrics && metrics::is_asked(parts.uri.path(), client.address, &headers) {
+        return Ok(metrics::answer(&shared.metrics));
+    }
     let path = target(parts, &shared.prefix)?;
     let mut turn = None;
     if let Some(address) = client.address {
@@ -176,7 +185,7 @@ async fn answer(
         .in_current_span(),
     );
     task.await.map_err(|error| {
-        tracing::error!(%error, "a request's task failed");
+        tracing::error!(request = id, %error, "a request's task failed");
         Refused {
             response: dav::Response::text(500, "The server failed; its log says why."),
             close: false,

@@ -16,6 +16,7 @@ mod compress;
 mod exchange;
 mod framing;
 mod methods;
+pub mod metrics;
 mod proxy;
 mod pulse;
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub struct Options {
     pub trusted_proxies: Vec<Network>,
     /// The clock.
     pub clock: Clock,
+    /// Whether `/metrics` is answered to this machine.
+    pub metrics: bool,
 }
 
 /// Streams of one HTTP/2 connection at a time.
@@ -76,6 +78,8 @@ pub async fn serve(
         trusted: options.trusted_proxies,
         memory: Memory::new(limits.body_memory_bytes),
         gate: Gate::new(limits.per_client),
+        metrics: Arc::default(),
+        tell_metrics: options.metrics,
         start: u32::from_le_bytes(start),
         count: AtomicU64::new(0),
         limits,
@@ -141,7 +145,10 @@ async fn accept(
             .map(|certificate| certificate.acceptor());
         let stop = stop.clone();
         tokio::spawn(async move {
+            let metrics = connection.shared.metrics.clone();
+            metrics.opened();
             open(connection, accepted, acceptor, stop).await;
+            metrics.closed();
             drop(permit);
         });
     }

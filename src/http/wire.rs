@@ -121,6 +121,7 @@ async fn start(limits: Limits, listen: &str, certificate: Option<Arc<Certificate
         prefix: "/cal".to_owned(),
         trusted_proxies: Vec::new(),
         clock: Arc::new(|| Timestamp(42)),
+        metrics: true,
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(serve(vec![listener], handler(&probe), options, stopped));
@@ -192,6 +193,20 @@ async fn a_request_reaches_the_handler_and_its_answer_the_client() {
         method.contains("MKCALENDAR None") && method.contains("[abc]"),
         "{method}"
     );
+}
+
+#[tokio::test]
+async fn the_counts_are_told_to_this_machine() {
+    let server = plain(patient()).await;
+    once(&server, &get("/echo", "")).await;
+    let answer = once(&server, &get("/metrics", "")).await;
+    assert!(
+        answer.contains("kalends_answers_total{status=\"2xx\"} 1\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("kalends_connections 1\n"), "{answer}");
+    let forwarded = once(&server, &get("/metrics", "X-Forwarded-For: 192.0.2.1\r\n")).await;
+    assert!(forwarded.starts_with("HTTP/1.1 404"), "{forwarded}");
 }
 
 #[tokio::test]
