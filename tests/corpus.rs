@@ -1,6 +1,6 @@
 //! The corpora of the fuzz targets, run as plain tests: what was once found stays mended.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "fuzz/checks/ical.rs"]
 mod ical;
