@@ -104,6 +104,7 @@ impl Kind {
             Some(value) => Kind::parse(&value.to_ascii_lowercase()),
             None => Kind::default_of(property),
         };
+        let implied = property.param("VALUE").is_none();
         let first = property
             .value()
             .split(',')
@@ -112,7 +113,8 @@ impl Kind {
             .trim();
         match kind {
             Kind::DateTime if Date::parse(first).is_some() => Kind::Date,
-            Kind::Recur if rule(property.value()).is_none() => Kind::Unknown,
+            // What is no rule keeps its text; a VALUE that says so keeps its word too.
+            Kind::Recur if rule(property.value()).is_none() && implied => Kind::Unknown,
             kind => kind,
         }
     }
@@ -298,7 +300,14 @@ pub(super) fn read_value(kind: Kind, value: &Value) -> String {
             let parts: Vec<String> = text.split('/').map(basic).collect();
             parts.join("/")
         }
-        (Kind::UtcOffset, Value::String(text)) => text.replace(':', ""),
+        (Kind::UtcOffset, Value::String(text)) => {
+            let short = text.replace(':', "");
+            if colons(&short) == *text {
+                short
+            } else {
+                text.clone()
+            }
+        }
         (_, value) => plain(value),
     }
 }
