@@ -15,7 +15,7 @@ pub fn print(component: &Component) -> Vec<u8> {
     out
 }
 
-/// Appends what [`print`] answers.
+/// Appends what [`print()`] answers.
 pub fn print_to(out: &mut Vec<u8>, component: &Component) {
     match component.frame() {
         Some(frame) => line(out, &frame.begin),
