@@ -68,7 +68,9 @@ impl<'a> Plan<'a> {
 
     /// These properties, with nothing in their elements.
     pub fn of(names: &[Name<'_>], preference: Return) -> Plan<'a> {
-        let named = names.iter().map(|name| Cow::Owned(Element::new(*name)));
+        let mut known = HashSet::new();
+        let named = names.iter().filter(|name| known.insert(**name));
+        let named = named.map(|name| Cow::Owned(Element::new(*name)));
         Plan::new(Asked::Named(named.collect()), preference)
     }
 

@@ -220,6 +220,11 @@ const DEVIATIONS: &[Deviation] = &[
         client: "Thunderbird",
     },
     Deviation {
+        what: "principal-property-search takes what is asked beside DAV:prop, and no DAV:property-search",
+        spec: "RFC 3744 §9.4",
+        client: "python-caldav",
+    },
+    Deviation {
         what: "principals are no collections, but their URLs end in a slash",
         spec: "RFC 4918 §5.2",
         client: "Apple",

@@ -181,7 +181,7 @@ fn candidates(cx: &Context, everywhere: bool) -> impl Iterator<Item = &Arc<Princ
     all.filter(move |principal| only.is_none_or(|set| set == PrincipalSet::of(principal.kind)))
 }
 
-/// Answers principal-property-search.
+/// Answers principal-property-search; without anything to search for all principals are found.
 pub(super) async fn property_search(cx: &mut Context, body: &Element) -> Result<Response, Error> {
     let cx = &*cx;
     depth_zero(cx)?;
@@ -191,12 +191,10 @@ pub(super) async fn property_search(cx: &mut Context, body: &Element) -> Result<
     if properties > cx.shared.limits.instructions {
         return Err(Error::Status(413, "Too many properties at once."));
     }
-    if searches.is_empty() {
-        return Err(Error::Status(400, "DAV:property-search is missing."));
-    }
-    let any = body.attribute("test") == Some("anyof");
+    let any = !searches.is_empty() && body.attribute("test") == Some("anyof");
     let set = Name::dav("apply-to-principal-collection-set");
     let mut found = Found::new(cx, body, limit(body)?);
+    found.plan = asked(cx, body);
     for principal in candidates(cx, body.child(set).is_some()) {
         let resource = Resource::Principal(principal.clone());
         let mut holds = !any;
@@ -211,6 +209,26 @@ pub(super) async fn property_search(cx: &mut Context, body: &Element) -> Result<
         }
     }
     found.finish()
+}
+
+/// The properties asked for: those in DAV:prop, and those beside it, where python-caldav puts them.
+fn asked<'a>(cx: &Context, body: &'a Element) -> Plan<'a> {
+    let known = [
+        "property-search",
+        "prop",
+        "limit",
+        "apply-to-principal-collection-set",
+    ];
+    let prop = body.child(Name::dav("prop")).into_iter();
+    let beside = body
+        .elements()
+        .filter(|e| known.iter().all(|name| !e.is(Name::dav(name))));
+    let names: Vec<Name<'_>> = prop
+        .flat_map(Element::elements)
+        .chain(beside)
+        .map(Element::name)
+        .collect();
+    Plan::of(&names, Return::of(&cx.request.headers))
 }
 
 /// The matches of a search as they are found.

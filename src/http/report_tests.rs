@@ -197,6 +197,22 @@ async fn principals_are_found() {
 }
 
 #[tokio::test]
+async fn a_search_may_ask_beside_its_prop_and_for_everybody() {
+    let world = World::new().await;
+    let search =
+        "<property-search><prop><displayname/></prop><match>alice</match></property-search>";
+    for (search, count) in [(search, 1), ("", 5)] {
+        let body = format!(
+            "<principal-property-search xmlns='DAV:'>{search}<prop/><displayname/></principal-property-search>"
+        );
+        let found = multistatus(&world.ask("alice", "REPORT /", &body).await);
+        assert_eq!(found.len(), count);
+        let (status, name) = property(&found[0].1, Name::dav("displayname")).unwrap();
+        assert_eq!((status, &*name.text()), (200, "Alice Adams"));
+    }
+}
+
+#[tokio::test]
 async fn principals_are_found_by_words() {
     let world = World::new().await;
     let tokens = |context: &str, token: &str| {
