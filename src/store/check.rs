@@ -6,7 +6,7 @@
 //! from then on, so that every client reads it anew (RFC 6578 §3.2).
 //!
 //! **Gaps**: the turn of a home is held while it is read, so its writers wait; whether an account
-//! has a home is not looked at.
+//! has a home, and older rows of collections, are not looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -37,6 +37,8 @@ pub(super) struct Home {
     /// Rows that follow from the others, as they are.
     derived: BTreeMap<Bytes, Bytes>,
     properties: BTreeSet<(Id, String)>,
+    /// What pruning will forget.
+    garbage: BTreeSet<Garbage>,
     /// The live texts that were seen to be whole, and headers made anew.
     pub(super) seen: BTreeSet<(Id, String, Position)>,
     pub(super) rebuilt: BTreeSet<(Id, String)>,
@@ -60,6 +62,7 @@ impl Home {
             old: BTreeMap::new(),
             derived: BTreeMap::new(),
             properties: BTreeSet::new(),
+            garbage: BTreeSet::new(),
             seen: BTreeSet::new(),
             rebuilt: BTreeSet::new(),
             lost: BTreeSet::new(),
@@ -127,11 +130,7 @@ impl Home {
             }
             Tag::Garbage => {
                 let garbage = readable(Garbage::decode(&row.value), &row.key)?;
-                if let Garbage::Collection { collection } = garbage
-                    && !self.collections.contains_key(&collection)
-                {
-                    self.dying.insert(collection);
-                }
+                self.take_garbage(garbage);
             }
             Tag::Object | Tag::Properties => {
                 let (collection, rest) = of()?;
@@ -161,6 +160,15 @@ impl Home {
             }
         }
         Ok(())
+    }
+
+    fn take_garbage(&mut self, garbage: Garbage) {
+        if let Garbage::Collection { collection } = &garbage
+            && !self.collections.contains_key(collection)
+        {
+            self.dying.insert(*collection);
+        }
+        self.garbage.insert(garbage);
     }
 
     pub(super) fn problem(&mut self, what: String) {
@@ -274,6 +282,9 @@ impl Home {
         for key in extra {
             self.problem(format!("nothing stands behind row {}", key.escape_ascii()));
         }
+        for garbage in self.forgettable() {
+            self.problem(format!("{garbage:?} would never be forgotten"));
+        }
         let with = self.live().filter(|h| h.has_properties);
         let with: BTreeSet<(Id, String)> =
             with.map(|h| (h.collection, h.name().to_owned())).collect();
@@ -289,6 +300,50 @@ impl Home {
     fn of_dying(&self, key: &Bytes) -> bool {
         let id = key.get(18..34).and_then(|id| <[u8; 16]>::try_from(id).ok());
         id.is_some_and(|id| self.dying.contains(&Id::from_bytes(id)))
+    }
+
+    /// What is of the past, and has no row that makes pruning forget it.
+    fn forgettable(&self) -> Vec<Garbage> {
+        let old = self.old.keys().cloned();
+        let old = old.map(|(collection, name, at)| Garbage::Object {
+            collection,
+            name,
+            at,
+        });
+        let tombstones = self
+            .objects
+            .iter()
+            .filter_map(|((collection, name), record)| {
+                let Record::Tombstone(at) = record else {
+                    return None;
+                };
+                Some(Garbage::Tombstone {
+                    collection: *collection,
+                    name: name.clone(),
+                    at: *at,
+                })
+            });
+        let dead = self
+            .collections
+            .values()
+            .filter(|c| c.id != self.id && (c.removed.is_some() || c.name.is_empty()));
+        let dead = dead.map(|c| Garbage::Collection { collection: c.id });
+        let names = self.names.iter().filter_map(|(name, named)| match named {
+            Named::Gone(at) => Some(Garbage::Name {
+                name: name.clone(),
+                at: *at,
+            }),
+            Named::Collection(_) => None,
+        });
+        let of_dying = |garbage: &Garbage| match garbage {
+            Garbage::Object { collection, .. } | Garbage::Tombstone { collection, .. } => {
+                self.dying.contains(collection)
+            }
+            _ => false,
+        };
+        let all = old.chain(tombstones).chain(dead).chain(names);
+        all.filter(|garbage| !self.garbage.contains(garbage) && !of_dying(garbage))
+            .collect()
     }
 
     fn check_revisions(&mut self) {
@@ -478,6 +533,12 @@ impl Home {
             self.fixes.push(Write {
                 key: keys::name(self.id, name),
                 value: Some(named.encode()),
+            });
+        }
+        for (n, garbage) in (0..).zip(self.forgettable()) {
+            self.fixes.push(Write {
+                key: keys::garbage(self.id, Position { n, ..at }),
+                value: Some(garbage.encode()),
             });
         }
         let expected = self.expected();

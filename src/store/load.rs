@@ -12,7 +12,7 @@ use super::header::in_memory;
 use super::home::{Contents, Home, missing};
 use super::keys::{self, Tag};
 use super::kv::{Row, Scan, View};
-use super::members::Members;
+use super::members::{Collector, Members};
 use super::revision::{Head, Named, Revision, decode_floor};
 use super::{Error, Id, Position, Shared};
 
@@ -265,14 +265,23 @@ async fn scan_members(
 ) -> Result<Members, Error> {
     let (shared, view) = (&home.shared, home.view());
     let prefix = keys::of(home.id, Tag::Object, collection.id);
-    let found = all(shared, view, prefix.clone()).await?;
-    let mut rows = Vec::with_capacity(found.len());
-    for row in found {
-        let name = keys::tail(&row.key, &prefix);
-        let name = name.ok_or_else(|| Error::Damaged(format!("key {}", row.key.escape_ascii())))?;
-        rows.push(in_memory(name, &row.value));
+    let mut collector = Collector::new(collection.origin());
+    let mut scan = Scan::prefix(prefix.clone(), PAGE);
+    loop {
+        let page = shared.kv.scan(view, scan.clone()).await?;
+        for row in &page {
+            let name = keys::tail(&row.key, &prefix);
+            let damaged = || Error::Damaged(format!("key {}", row.key.escape_ascii()));
+            let name = name.ok_or_else(damaged)?;
+            let read = collector.push(&in_memory(name, &row.value));
+            read.row(&row.key)?;
+        }
+        let Some(last) = page.last().filter(|_| page.len() >= PAGE) else {
+            break;
+        };
+        scan.start = next_key(&last.key);
     }
-    let members = Members::collect(collection.origin(), &rows, state).row(&prefix)?;
+    let members = collector.finish(state);
     // Read after the rows: tombstones that were pruned before the scan came by are below it.
     let floor = floor(shared, view, home.id, collection.id).await?;
     Ok(members.pruned(&[], floor))

@@ -73,19 +73,6 @@ impl Rows {
         self.bytes.get(start..end_of(item)).unwrap_or_default()
     }
 
-    fn collect<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut bytes = Vec::new();
-        let mut ends = Vec::new();
-        for row in rows {
-            bytes.extend_from_slice(row);
-            ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        }
-        bytes.shrink_to_fit();
-        ends.shrink_to_fit();
-        let bytes = bytes.into();
-        Self { bytes, ends }
-    }
-
     /// The same rows with some replaced or added. What lies between them is copied in one piece.
     fn edited(&self, edits: &BTreeMap<usize, Bytes>) -> Self {
         let more = edits.values().map(Bytes::len).sum::<usize>();
@@ -118,34 +105,80 @@ impl Rows {
     }
 }
 
-impl Members {
-    /// The members whose in-memory rows these are, in the order of their names.
-    pub(super) fn collect(origin: Origin, rows: &[Bytes], state: State) -> Result<Self, Malformed> {
-        let slots: Vec<u32> = (0..).take(rows.len()).collect();
-        let mut log = Vec::with_capacity(rows.len());
-        let mut times = Vec::with_capacity(rows.len());
-        for (row, slot) in rows.iter().zip(&slots) {
-            let record = Record::read(row.clone(), &origin)?;
-            log.push(Logged::new(record.position(), *slot));
-            times.push((*slot, times_of(&record)));
-        }
-        log.sort_unstable_by_key(|entry| entry.at());
-        let chunks = rows.chunks(CHUNK);
-        Ok(Self {
+/// Takes the in-memory rows of a collection in the order of their names, one after the other, so
+/// that no second copy of a large collection is ever in memory.
+pub(super) struct Collector {
+    origin: Origin,
+    full: Vec<Arc<Rows>>,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    log: Vec<Logged>,
+    times: Vec<(u32, Times)>,
+    next: u32,
+}
+
+impl Collector {
+    pub(super) fn new(origin: Origin) -> Self {
+        Self {
             origin,
-            rows: chunks
-                .map(|rows| Arc::new(Rows::collect(rows.iter().map(AsRef::as_ref))))
-                .collect(),
-            names: Chunked::from_sorted(&slots),
-            log: Chunked::from_sorted(&log),
-            buckets: Buckets::collect(times.into_iter()),
-            free: Arc::default(),
-            next: u32::try_from(rows.len()).unwrap_or(u32::MAX),
-            state,
-            floor: Position::START,
-        })
+            full: Vec::new(),
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            log: Vec::new(),
+            times: Vec::new(),
+            next: 0,
+        }
     }
 
+    pub(super) fn push(&mut self, row: &Bytes) -> Result<(), Malformed> {
+        let record = Record::read(row.clone(), &self.origin)?;
+        self.log.push(Logged::new(record.position(), self.next));
+        self.times.push((self.next, times_of(&record)));
+        self.next = self.next.saturating_add(1);
+        self.bytes.extend_from_slice(row);
+        let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.ends.push(end);
+        if self.ends.len() >= CHUNK {
+            self.end_chunk();
+        }
+        Ok(())
+    }
+
+    fn end_chunk(&mut self) {
+        // A boxed slice has no room to spare.
+        let bytes = self.bytes.as_slice().into();
+        let bytes: Box<[u8]> = bytes;
+        let rows = Rows {
+            bytes: bytes.into(),
+            ends: self.ends.as_slice().into(),
+        };
+        self.full.push(Arc::new(rows));
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// The members, when the collection is in this state.
+    pub(super) fn finish(mut self, state: State) -> Members {
+        if !self.ends.is_empty() {
+            self.end_chunk();
+        }
+        self.log.sort_unstable_by_key(|entry| entry.at());
+        let slots: Vec<u32> = (0..self.next).collect();
+        Members {
+            origin: self.origin,
+            rows: self.full,
+            names: Chunked::from_sorted(&slots),
+            log: Chunked::from_sorted(&self.log),
+            buckets: Buckets::collect(self.times.into_iter()),
+            free: Arc::default(),
+            next: self.next,
+            state,
+            floor: Position::START,
+        }
+    }
+}
+
+impl Members {
     /// The number of objects.
     pub fn len(&self) -> u64 {
         self.state.count

@@ -167,7 +167,7 @@ impl Revision {
 }
 
 /// What became garbage when something was replaced or removed; kept for the time of history.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Garbage {
     /// An older header of an object, and the text of that header.
     Object {
