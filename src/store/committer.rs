@@ -6,7 +6,7 @@
 //! because it was checked against the group.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Memory};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use tokio::sync::Semaphore;
 
@@ -286,7 +286,12 @@ impl Committer {
 
     /// Brings the tree up to date again, if there is room for it to be written.
     pub(super) fn catch_up(&self) {
-        let _one = self.catching_up.lock();
+        // Who comes meanwhile does not wait for it.
+        let _one = match self.catching_up.try_lock() {
+            Ok(one) => one,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         if !self.lagging.load(Memory::Acquire) || !self.has_room() {
             return;
         }

@@ -334,7 +334,7 @@ impl Recovery<'_> {
             from = end.map_err(|why| format!("{}: {why}", checkpoint.name))?.0 + 1;
         }
         let caught_up = self.catch_up(tree, from).map_err(|failure| match failure {
-            Failure::Tree(why) => why,
+            Failure::Tree(why) | Failure::Fatal(OpenError::Lost(why)) => why,
             Failure::Fatal(error) => error.to_string(),
         })?;
         if caught_up.held < self.mark.sequence {
