@@ -41,7 +41,10 @@ fn write(reading: &Reading<'_>, out: &mut Writer) -> Found {
     };
     let limits = Limits::of(&reading.cx.shared.limits);
     let floating = zone::of_collection(place, collection, &limits.ical);
+    let header = reading.resource.header();
+    let compiled = header.and_then(|header| place.home.compiled_already(header));
     let shaping = Shaping {
+        compiled: compiled.as_deref(),
         floating: &floating,
         timezones,
         recur: &limits.recur,

@@ -19,6 +19,7 @@ fn shaped(text: &str, inner: &str, timezones: Timezones) -> Vec<String> {
     let shaping = Shaping {
         floating: &Zone::named("Europe/Berlin").unwrap(),
         timezones,
+        compiled: None,
         recur: &recur::Limits::default(),
         ical: &ical::Limits::default(),
     };

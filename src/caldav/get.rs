@@ -107,6 +107,7 @@ fn reshaped(
     let shaping = Shaping {
         floating: &floating,
         timezones,
+        compiled: None,
         recur: &limits.recur,
         ical: &limits.ical,
     };

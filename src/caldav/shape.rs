@@ -4,7 +4,7 @@ use super::data::{DataRequest, Format, Recurrence};
 use super::expand::{expand, limit_busy, limit_recurrence};
 use super::matching::Subject;
 use crate::ical::{self, Component, parse, print, to_jcal};
-use crate::recur::{self, TooMuch, Zone, add_timezones, compile, strip_timezones};
+use crate::recur::{self, Compiled, TooMuch, Zone, add_timezones, compile, strip_timezones};
 
 /// Which VTIMEZONEs a client wants. RFC 7809 §7.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Shaping<'a> {
     pub floating: &'a Zone,
     /// Which VTIMEZONEs go out.
     pub timezones: Timezones,
+    /// The object compiled, where that was done already.
+    pub compiled: Option<&'a Compiled>,
     /// How far an expansion may go.
     pub recur: &'a recur::Limits,
     /// How much is read.
@@ -73,10 +75,17 @@ fn cut_to_range(
     if request.recurrence == Recurrence::Whole && request.busy.is_none() {
         return Ok(calendar);
     }
-    let compiled = compile(&calendar);
+    let made;
+    let compiled = match shaping.compiled {
+        Some(compiled) => compiled,
+        None => {
+            made = compile(&calendar);
+            &made
+        }
+    };
     let subject = Subject {
         calendar: &calendar,
-        compiled: &compiled,
+        compiled,
         floating: shaping.floating,
         limits: shaping.recur,
     };

@@ -95,6 +95,12 @@ impl Kept {
 }
 
 impl Home {
+    /// The compiled object of a header, if a question has asked for it lately.
+    pub fn compiled_already(&self, header: &Header) -> Option<Arc<Compiled>> {
+        let found = self.shared.compiled.find(std::slice::from_ref(header));
+        found.into_iter().next().flatten()
+    }
+
     /// The compiled objects of many headers, in their order. A text that holds no calendar is
     /// compiled as an empty one.
     pub async fn compiled(&self, headers: &[Header]) -> Result<Vec<Arc<Compiled>>, Error> {
