@@ -469,7 +469,7 @@ fn restart(options: &Options) -> Result<Vec<Row>, String> {
     let count = JOURNAL_BYTES / (3 * calendars::object(1, 0).len());
     calendars::fill(&server, "b0", CALENDAR, (count, BUSY))?;
     server.kill();
-    let journal = folder_bytes(&folder.path.join("data/journal"));
+    let journal = folder_bytes(&folder.path.join("data/store/journal"))?;
     let (took, result) = load::time(|| -> Result<(), String> {
         let server = Server::start(&options.program, &folder.path, 1)?;
         let mut connection = Connection::open(&server.authority).map_err(|e| e.to_string())?;
@@ -490,12 +490,13 @@ fn restart(options: &Options) -> Result<Vec<Row>, String> {
     )])
 }
 
-fn folder_bytes(path: &std::path::Path) -> u64 {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries
-        .filter_map(|e| e.metadata().ok())
-        .map(|m| m.len())
-        .sum()
+/// Bytes of the files in a folder.
+fn folder_bytes(path: &std::path::Path) -> Result<u64, String> {
+    let entries = std::fs::read_dir(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(entries
+        .filter_map(|entry| entry.ok()?.metadata().ok())
+        .map(|file| file.len())
+        .sum())
 }
 
 fn between(text: &str, start: &str, end: &str) -> Option<String> {
