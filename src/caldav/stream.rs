@@ -154,6 +154,7 @@ pub fn split(calendars: &[Component]) -> Vec<Part> {
         for zone in calendar.components("VTIMEZONE") {
             zones.entry(tzid(zone)).or_insert(zone);
         }
+        let empty = frame(calendar);
         let mains = calendar
             .all_components()
             .filter(|component| !component.is("VTIMEZONE"));
@@ -163,7 +164,7 @@ pub fn split(calendars: &[Component]) -> Vec<Part> {
             let index = *known.entry(uid.clone()).or_insert(parts.len());
             if index == parts.len() {
                 parts.push(Part {
-                    calendar: frame(calendar),
+                    calendar: empty.clone(),
                     uid,
                     uid_made,
                     line: component.line_number(),
