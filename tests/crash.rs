@@ -336,7 +336,10 @@ fn verify(client: u64, http: &Client, known: &mut Knowledge, now: &[Listing]) {
 
 /// Damages sled's files in a way that the numbers choose; the journal is left alone.
 fn damage(data: &Path, numbers: &mut Numbers) -> &'static str {
-    let folder = data.join("store").join("sled");
+    // A tree rebuilt while the server ran lies in `sled.N` until the next start.
+    let Some(folder) = tree_folder(&data.join("store")) else {
+        return "no tree of sled to damage";
+    };
     match numbers.below(6) {
         0 => {
             fs::remove_dir_all(&folder).unwrap();
@@ -370,6 +373,20 @@ fn damage(data: &Path, numbers: &mut Numbers) -> &'static str {
         }
         _ => "nothing damaged",
     }
+}
+
+/// Where sled's tree is: the newest `sled` or `sled.N`, not one that was set aside.
+fn tree_folder(store: &Path) -> Option<PathBuf> {
+    let number = |name: &str| match name.strip_prefix("sled") {
+        Some("") => Some(0),
+        Some(rest) => rest.strip_prefix('.')?.parse::<u64>().ok(),
+        None => None,
+    };
+    let entries = fs::read_dir(store).unwrap().map(|entry| entry.unwrap());
+    entries
+        .filter_map(|e| Some((number(e.file_name().to_str()?)?, e.path())))
+        .max()
+        .map(|(_, path)| path)
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
