@@ -1,6 +1,19 @@
 //! Kalends: a CalDAV and iTIP server as a library.
 //!
-//! Each module may use those named above it, never those below:
+//! The modules in their order; each may use those above it, never those below:
+//!
+//! - [`ical`]: iCalendar text to a tree that loses nothing, and back
+//! - [`recur`]: which instances an object has; time zones; when somebody is busy
+//! - [`itip`]: what a change to a meeting makes people send, and what a message changes
+//! - [`xml`]: namespaced XML in and out, within limits
+//! - [`store`]: engines, the journal, homes and their history
+//! - [`auth`]: from credentials to a principal; accounts
+//! - [`dav`]: WebDAV without calendars
+//! - [`caldav`]: calendar collections and objects
+//! - [`http`]: sockets, routes, the loop of a request
+//! - [`conform`]: the conformance suite's player
+//! - [`bench`]: what the server costs
+//! - [`cli`]: commands and settings; builds the parts and joins them
 
 pub mod auth;
 pub mod bench;

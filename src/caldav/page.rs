@@ -21,7 +21,7 @@ pub(super) fn calendar(cx: &Context, place: &Place, collection: &Collection) -> 
          <style>body{{font:16px/1.5 sans-serif;max-width:40em;margin:2em auto;padding:0 1em}}\
          code{{word-break:break-all}}</style></head><body>\n\
          <h1>{title}</h1>\n\
-         <p>A calendar of {owner} with {count} objects ({kinds}).</p>\n\
+         <p>A calendar of {owner}; objects in it: {count} ({kinds}).</p>\n\
          <p>A calendar program finds it under <code>{origin}{root}</code>; its own address is \
          <code>{origin}{href}</code>.</p>\n\
          <p><a href=\"{href}?export\">Download as one file</a></p>\n\
