@@ -13,7 +13,7 @@ use running::{Client, Folder, Running};
 #[test]
 fn the_first_start_makes_an_account_that_can_log_in() {
     let folder = Folder::new("first-start");
-    let server = Running::start(&folder.data());
+    let server = Running::start_in(&folder);
     let word = |label: &str| {
         let line = server
             .greeting
@@ -42,7 +42,8 @@ fn the_first_start_makes_an_account_that_can_log_in() {
         401
     );
     assert_eq!(server.stop(), Some(0));
-    let again = Running::start(&folder.data());
+    assert!(folder.data().is_dir(), "the data is where server.toml says");
+    let again = Running::start_in(&folder);
     assert!(
         !again.greeting.contains("password  "),
         "the password is shown once: {}",

@@ -64,14 +64,23 @@ impl Running {
 
     /// As `start`, with more arguments.
     pub fn start_with(data: &Path, more: &[&str]) -> Running {
+        Running::spawn(kalends(data).args(["serve"]).args(more), data)
+    }
+
+    /// README's command in an empty directory: nothing but `serve`, and a port that is free.
+    pub fn start_in(folder: &Folder) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kalends"));
+        Running::spawn(command.arg("serve").current_dir(&folder.0), &folder.data())
+    }
+
+    fn spawn(command: &mut Command, data: &Path) -> Running {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(data.with_extension("log"))
             .unwrap();
-        let mut child = kalends(data)
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(more)
+        let mut child = command
+            .args(["--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
