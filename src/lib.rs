@@ -12,7 +12,7 @@
 //! - [`caldav`]: calendar collections and objects
 //! - [`http`]: sockets, routes, the loop of a request
 //! - [`conform`]: the conformance suite's player
-//! - [`bench`]: what the server costs
+//! - [`bench`](mod@bench): what the server costs
 //! - [`cli`]: commands and settings; builds the parts and joins them
 
 pub mod auth;

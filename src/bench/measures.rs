@@ -58,6 +58,11 @@ pub const MEASURES: &[Measure] = &[
         about: "time from SIGKILL with 64 MiB of journal to the first answered poll",
         run: restart,
     },
+    Measure {
+        name: "pure",
+        about: "parse and print against a bare pass, a month of an old rule against a bare loop",
+        run: super::pure::run,
+    },
 ];
 
 const POLL: &str = r#"<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:" xmlns:CS="http://calendarserver.org/ns/"><D:prop><CS:getctag/><D:sync-token/></D:prop></D:propfind>"#;

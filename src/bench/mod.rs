@@ -13,6 +13,7 @@ pub mod connection;
 pub mod load;
 pub mod measures;
 pub mod process;
+mod pure;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
