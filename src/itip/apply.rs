@@ -1,4 +1,4 @@
-//! The organizer's messages in an attendee's calendar: REQUEST, ADD, CANCEL (RFC 5546 §3.2.2, §3.2.4-5, RFC 6638 §4.1).
+//! The organizer's messages in an attendee's calendar: REQUEST and ADD (RFC 5546 §3.2.2, §3.2.4, RFC 6638 §4.1).
 
 use super::compare::{self, Difference};
 use super::incoming::{Change, Inbox, Incoming, Mark, Reason, Received, ScheduleTag, State};
@@ -27,12 +27,15 @@ pub(super) fn request(received: &Received<'_, '_>) -> Incoming {
     }
 }
 
-fn own<'c>(received: &Received<'_, '_>, component: &'c Component) -> Option<&'c Property> {
+pub(super) fn own<'c>(
+    received: &Received<'_, '_>,
+    component: &'c Component,
+) -> Option<&'c Property> {
     meeting::attendee(component, &Person::Owner, received.who)
 }
 
 /// Whether the sender is the organizer, of the message and of what the recipient has.
-fn from_organizer(received: &Received<'_, '_>) -> Result<(), Reason> {
+pub(super) fn from_organizer(received: &Received<'_, '_>) -> Result<(), Reason> {
     let sender = received.who.person(&received.message.from);
     let named = received.meeting.organizer().ok_or(Reason::Unreadable)?;
     let sent_by = named.param("SENT-BY").map(|by| received.who.person(&by));
@@ -106,7 +109,7 @@ fn object(received: &Received<'_, '_>, calendar: &Component) -> Component {
 }
 
 /// What the recipient remembers after these components.
-fn heard<'c>(
+pub(super) fn heard<'c>(
     received: &Received<'_, '_>,
     components: impl Iterator<Item = (Option<Key>, &'c Component)>,
 ) -> State {
@@ -126,7 +129,7 @@ fn heard<'c>(
 }
 
 /// The components of the message that are not older than what was heard before.
-fn fresh<'m>(
+pub(super) fn fresh<'m>(
     received: &Received<'_, 'm>,
     existing: &Meeting<'_>,
 ) -> BTreeMap<Option<Key>, &'m Component> {
@@ -399,7 +402,7 @@ pub(super) fn rebuilt(
     calendar
 }
 
-fn finished(
+pub(super) fn finished(
     received: &Received<'_, '_>,
     existing: &Meeting<'_>,
     calendar: Component,
@@ -486,77 +489,6 @@ fn ask_for_all(received: &Received<'_, '_>) -> Option<Message> {
         weight: Weight::News,
         calendar: message::envelope(&received.message.calendar, Method::Refresh, vec![refresh]),
     })
-}
-
-/// CANCEL: the meeting, or instances of it, do not take place for the recipient. RFC 5546 §3.2.5
-///
-/// They stay in the calendar with STATUS:CANCELLED, so that nobody is left wondering where a meeting went; they block no
-/// time, and deleting them tells nobody.
-pub(super) fn cancel(received: &Received<'_, '_>) -> Incoming {
-    let Some(existing) = received.existing else {
-        let components = received.meeting.components();
-        return Incoming {
-            state: heard(received, components),
-            ..Incoming::nothing(received.state, Reason::NoMeeting)
-        };
-    };
-    if let Err(reason) = from_organizer(received) {
-        return Incoming::nothing(received.state, reason);
-    }
-    let fresh = fresh(received, existing);
-    if fresh.is_empty() {
-        return Incoming::nothing(received.state, Reason::Stale);
-    }
-    let mut components = held(existing);
-    let mut touched = 0;
-    for (key, sent) in &fresh {
-        let for_others = sent.property("ATTENDEE").is_some() && own(received, sent).is_none();
-        if for_others {
-            continue;
-        }
-        touched += cancelled(received, existing, &mut components, (*key, sent));
-    }
-    if touched == 0 {
-        return Incoming::nothing(received.state, Reason::NoInstance);
-    }
-    let state = heard(received, fresh.iter().map(|(key, c)| (*key, *c)));
-    let components = components.into_values().collect();
-    let calendar = rebuilt(received, existing.calendar, existing, components);
-    let outcome = finished(received, existing, calendar, state);
-    match outcome.reason {
-        Reason::Updated => Incoming {
-            reason: Reason::Cancelled,
-            ..outcome
-        },
-        _ => outcome,
-    }
-}
-
-/// Cancels one instance, or all of them; how many components that touched.
-fn cancelled(
-    received: &Received<'_, '_>,
-    existing: &Meeting<'_>,
-    components: &mut BTreeMap<Option<Key>, Component>,
-    (key, sent): (Option<Key>, &Component),
-) -> usize {
-    let cancel = |component: &mut Component| {
-        component.set(Property::new("STATUS", "CANCELLED"));
-        let number = meeting::sequence(sent).max(meeting::sequence(component));
-        component.set(Property::new("SEQUENCE", &number.to_string()));
-    };
-    let Some(key) = key else {
-        components.values_mut().for_each(cancel);
-        return components.len();
-    };
-    if existing.excludes(key) || !existing.has(key, &received.limits.recur) {
-        return 0;
-    }
-    let Some(mut component) = earlier(existing, key) else {
-        return 0;
-    };
-    cancel(&mut component);
-    components.insert(Some(key), component);
-    1
 }
 
 /// A message that changes nothing and is shown to those who have the meeting.

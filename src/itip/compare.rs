@@ -1,6 +1,7 @@
 //! How far two states of the same components differ, seen by somebody who reads them.
 
 use super::meeting::{Key, Meeting};
+use super::people::PRIVATE_PARAMS;
 use super::view;
 use crate::ical::{Component, Property};
 use std::collections::BTreeMap;
@@ -80,12 +81,7 @@ fn substance(component: &Component) -> Vec<String> {
     let mut lines: Vec<String> = component
         .all_properties()
         .filter(|p| !p.is("ATTENDEE") && !BOOKKEEPING.iter().any(|name| p.is(name)))
-        .map(|p| {
-            line(
-                p,
-                &["SCHEDULE-STATUS", "SCHEDULE-AGENT", "SCHEDULE-FORCE-SEND"],
-            )
-        })
+        .map(|p| line(p, &[]))
         .collect();
     for inner in component.all_components() {
         lines.push(format!("{}:{}", inner.name(), substance(inner).join("\n")));
@@ -97,21 +93,18 @@ fn substance(component: &Component) -> Vec<String> {
 fn attendees(component: &Component, without: &[&str]) -> Vec<String> {
     let mut lines: Vec<String> = component
         .properties("ATTENDEE")
-        .map(|p| {
-            let mut without = without.to_vec();
-            without.extend(["SCHEDULE-STATUS", "SCHEDULE-AGENT", "SCHEDULE-FORCE-SEND"]);
-            line(p, &without)
-        })
+        .map(|p| line(p, without))
         .collect();
     lines.sort_unstable();
     lines
 }
 
-/// A property as one line in which neither case of names nor order of parameters nor defaults count.
+/// A property as one line in which neither case of names nor order of parameters nor defaults count, nor what is between
+/// one program and its server.
 fn line(property: &Property, without: &[&str]) -> String {
     let mut params: Vec<String> = property
         .params()
-        .filter(|p| !without.iter().any(|name| p.is(name)))
+        .filter(|p| !without.iter().chain(&PRIVATE_PARAMS).any(|name| p.is(name)))
         .map(|p| {
             let values: Vec<_> = p.values().collect();
             format!("{}={}", p.name().to_ascii_uppercase(), values.join(","))

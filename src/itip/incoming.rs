@@ -1,10 +1,10 @@
 //! What a received message changes (RFC 5546 §3, RFC 6638 §4).
 
-use super::apply;
 use super::meeting::{Key, Meeting};
 use super::message::{Message, Method};
 use super::people::Addresses;
 use super::{Limits, reply};
+use super::{apply, cancel};
 use crate::ical::{Component, Timestamp};
 use std::collections::BTreeMap;
 
@@ -174,7 +174,7 @@ pub fn incoming(
     match message.method {
         Method::Request => apply::request(&received),
         Method::Add => apply::add(&received),
-        Method::Cancel => apply::cancel(&received),
+        Method::Cancel => cancel::cancel(&received),
         Method::Reply => reply::apply(&received),
         Method::Refresh => reply::refresh(&received),
         Method::Counter => reply::counter(&received),

@@ -9,6 +9,7 @@
 
 mod apply;
 mod attendee;
+mod cancel;
 mod compare;
 mod incoming;
 mod meeting;
