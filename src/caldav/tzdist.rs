@@ -273,7 +273,7 @@ fn expand(id: &str, query: &Query) -> Result<Response, Problem> {
         .last()
         .filter(|_| transitions.len() == OBSERVANCES)
     {
-        Some(last) => format!("\"end\":\"{}\",", rfc3339(last.at)),
+        Some(last) => format!("\"end\":\"{}\",", last.at.rfc3339()),
         None => String::new(),
     };
     let body = format!(
@@ -291,7 +291,7 @@ fn observance(name: &str, onset: Timestamp, (from, to): (i64, i64)) -> String {
     format!(
         "{{\"name\":{},\"onset\":\"{}\",\"utc-offset-from\":{from},\"utc-offset-to\":{to}}}",
         string(name),
-        rfc3339(onset)
+        onset.rfc3339()
     )
 }
 
@@ -303,20 +303,6 @@ fn instant(text: &str) -> Option<Timestamp> {
     LocalTime::parse(&compact)
         .filter(|_| plain)
         .map(LocalTime::as_utc)
-}
-
-fn rfc3339(instant: Timestamp) -> String {
-    let local = instant.utc();
-    let date = local.date();
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        date.year(),
-        date.month(),
-        date.day(),
-        local.hour(),
-        local.minute(),
-        local.second()
-    )
 }
 
 /// A glob of RFC 7808 §5.5.

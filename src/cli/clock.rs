@@ -86,17 +86,7 @@ fn offset_seconds(text: &str) -> Option<i64> {
 
 /// An instant as RFC 3339 writes it, in UTC.
 pub fn shown(instant: Timestamp) -> String {
-    let local = instant.utc();
-    let date = local.date();
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        date.year(),
-        date.month(),
-        date.day(),
-        local.hour(),
-        local.minute(),
-        local.second()
-    )
+    instant.rfc3339()
 }
 
 #[cfg(test)]

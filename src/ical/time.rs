@@ -183,6 +183,22 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(seconds))
     }
 
+    /// As RFC 3339 writes it, in UTC: `2026-11-20T08:00:00Z`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let local = self.utc();
+        let date = local.date();
+        format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+            date.year(),
+            date.month(),
+            date.day(),
+            local.hour(),
+            local.minute(),
+            local.second()
+        )
+    }
+
     /// Reads `YYYYMMDDTHHMMSSZ`. RFC 5545 §3.3.5
     #[must_use]
     pub fn parse(text: &str) -> Option<Timestamp> {
