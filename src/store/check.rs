@@ -19,10 +19,11 @@ use super::homes::millis;
 use super::keys::{self, Tag};
 use super::kv::{Batch, MAX_BATCH_BYTES, Scan, View, after_prefix};
 use super::load;
-use super::principal::{Credentials, Principal, normalize_address};
+use super::principal::{Credentials, Principal};
 use super::revision::{Head, Owner, Revision, Touched};
 use super::{Actor, Error, Id, Position, Store};
 use crate::ical::Timestamp;
+use crate::ical::address_key;
 
 /// Most findings that are told one by one.
 const FINDINGS: usize = 10_000;
@@ -283,7 +284,7 @@ impl Store {
                 found.push(format!("the row of principal {id} cannot be read"));
                 continue;
             };
-            let addresses = principal.addresses.iter().map(|a| normalize_address(a));
+            let addresses = principal.addresses.iter().map(|a| address_key(a));
             for name in addresses.chain([format!("name {}", principal.name.to_lowercase())]) {
                 if let Some(other) = taken.insert(name.clone(), id) {
                     found.push(format!("principals {other} and {id} share the {name}"));

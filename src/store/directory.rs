@@ -12,11 +12,12 @@ use super::error::Row;
 use super::keys::{self, Tag};
 use super::kv::{View, Write};
 use super::load;
-use super::principal::{Credentials, Principal, PrincipalKind, normalize_address};
+use super::principal::{Credentials, Principal, PrincipalKind};
 use super::revision::{Head, Revision, Touched};
 use super::shards::Shards;
 use super::stage::Entry;
 use super::{Error, Id, Refusal, Shared};
+use crate::ical::address_key;
 
 /// All principals at one revision.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Directory {
 
     /// The principal with this calendar user address, in any case and percent-encoded or not.
     pub fn by_address(&self, address: &str) -> Option<&Arc<Principal>> {
-        let address = normalize_address(address);
+        let address = address_key(address);
         self.principal(*self.contents.addresses.get(address.as_str())?)
     }
 
@@ -149,7 +150,7 @@ impl Contents {
             self.names.remove(name.as_str());
         }
         for address in &old.addresses {
-            let address = normalize_address(address);
+            let address = address_key(address);
             if self.addresses.get(address.as_str()) == Some(&id) {
                 self.addresses.remove(address.as_str());
             }
@@ -161,7 +162,7 @@ impl Contents {
         self.names
             .insert(principal.name.to_lowercase(), principal.id);
         for address in &principal.addresses {
-            let address = normalize_address(address);
+            let address = address_key(address);
             self.addresses.insert(address, principal.id);
         }
         self.principals.insert(principal.id, principal);
@@ -431,7 +432,7 @@ impl Stage<'_> {
         }
         let mut seen = BTreeSet::new();
         for address in &principal.addresses {
-            let normal = normalize_address(address);
+            let normal = address_key(address);
             let taken = other(self.contents.addresses.get(normal.as_str()));
             if taken || !seen.insert(normal) {
                 return Err(Refusal::AddressTaken(address.clone()).into());

@@ -89,7 +89,7 @@ pub use home::Home;
 pub use homes::{Receipt, Store, Turn, epoch_stamp};
 pub use ids::{Id, NotAnId, Position};
 pub use members::Members;
-pub use principal::{AppPassword, Credentials, Principal, PrincipalKind, normalize_address};
+pub use principal::{AppPassword, Credentials, Principal, PrincipalKind};
 pub use prune::Pruned;
 pub use queue::{JournalEntry, LocalMessage, MailMessage, UidState};
 pub use revision::{Actor, Revision};

@@ -166,42 +166,6 @@ pub(super) fn decode_use(row: &[u8]) -> Result<Timestamp, Malformed> {
     Ok(at)
 }
 
-/// The form in which calendar user addresses are compared: without case, percent-decoded, and with
-/// `mailto:` in front where there is no scheme.
-pub fn normalize_address(address: &str) -> String {
-    let decoded = percent_decode(address.trim());
-    let lower = decoded.to_lowercase();
-    if lower.contains(':') || lower.starts_with('/') || !lower.contains('@') {
-        return lower;
-    }
-    format!("mailto:{lower}")
-}
-
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
-        let decoded = match (first, tail) {
-            (b'%', [high, low, after @ ..]) => hex(*high, *low).map(|byte| (byte, after)),
-            _ => None,
-        };
-        match decoded {
-            Some((byte, after)) => {
-                bytes.push(byte);
-                rest = after;
-            }
-            None => bytes.push(*first),
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
-}
-
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +181,7 @@ mod tests {
             ("urn:uuid:AB", "urn:uuid:ab"),
             ("mailto:%ff@x", "mailto:%ff@x"),
         ] {
-            assert_eq!(normalize_address(address), expected);
+            assert_eq!(crate::ical::address_key(address), expected);
         }
     }
 
