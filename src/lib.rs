@@ -9,6 +9,7 @@
 //! - [`store`]: engines, the journal, homes and their history
 //! - [`auth`]: from credentials to a principal; accounts
 //! - [`dav`]: WebDAV without calendars
+//! - [`schedule`]: what CalDAV does with iTIP: inbox, outbox, delivery
 //! - [`caldav`]: calendar collections and objects
 //! - [`http`]: sockets, routes, the loop of a request
 //! - [`conform`]: the conformance suite's player
@@ -25,5 +26,6 @@ pub mod http;
 pub mod ical;
 pub mod itip;
 pub mod recur;
+pub mod schedule;
 pub mod store;
 pub mod xml;

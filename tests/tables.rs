@@ -23,7 +23,11 @@ const NOT_SHOWN: &[(&str, &str)] = &[
 
 const SCHEDULING: &str = "the server does not claim calendar-auto-schedule";
 
-const TABLES: [&Table; 2] = [&dav::TABLE, &kalends::caldav::TABLE];
+const TABLES: [&Table; 3] = [
+    &dav::TABLE,
+    &kalends::schedule::TABLE,
+    &kalends::caldav::TABLE,
+];
 
 /// The text of all cases, and the sections they cite.
 fn cases(folder: &Path, text: &mut String, cited: &mut BTreeSet<String>) {

@@ -12,6 +12,7 @@ use crate::dav::{
     Shared, Table, Tables,
 };
 use crate::ical::Timestamp;
+use crate::schedule;
 use crate::store::{self, Actor, Change, Store};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -27,7 +28,7 @@ pub struct Server {
 }
 
 /// The rows of all modules.
-static ROWS: [&Table; 2] = [&dav::TABLE, &caldav::TABLE];
+static ROWS: [&Table; 3] = [&dav::TABLE, &schedule::TABLE, &caldav::TABLE];
 
 /// How often an attempt is made before the client is asked to come back.
 const ATTEMPTS: u32 = 8;
