@@ -16,7 +16,7 @@ const ORDER: &[&str] = &[
 /// Foreign crates and the modules that may use them. Those that every module may use are not listed.
 const OWNERS: &[(&str, &[&str])] = &[
     ("argon2", &["auth"]),
-    ("blake3", &["auth"]),
+    ("blake3", &["auth", "mail"]),
     ("brotli", &["http"]),
     ("clap", &["cli"]),
     ("crc32c", &["store"]),

@@ -322,7 +322,7 @@ impl Store {
     /// Rows of no known kind.
     async fn check_strangers(&self, report: &mut Report) -> Result<(), Error> {
         let mut start = Bytes::new();
-        for known in [&b"d"[..], b"h", b"i", b"l", b"meta/", b"q/"] {
+        for known in [&b"d"[..], b"h", b"i", b"l", b"meta/", b"q/", keys::SHELVES] {
             let scan = Scan {
                 start,
                 end: Some(Bytes::copy_from_slice(known)),

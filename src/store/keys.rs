@@ -21,6 +21,7 @@
 //! | l/blob, l/blob/chunk | whose a long text is, and the text, which is written beforehand |
 //! | i/blob | when a long text was begun, until it is referred to |
 //! | q/l/home/home/uid/rev, q/m/due/id | messages that wait (built in `queue`) |
+//! | s/shelf/key | what parts above keep beside the homes (built in `shelf`) |
 //! | meta/… | format version, epoch |
 //!
 //! The directory has the head, `r` and `g` rows of a home under `d`.
@@ -60,6 +61,9 @@ pub(super) const FORMAT: &[u8] = b"meta/format";
 
 /// The row in which the store's epoch is.
 pub(super) const EPOCH: &[u8] = b"meta/epoch";
+
+/// The rows that parts above the store keep beside the homes begin with this.
+pub(super) const SHELVES: &[u8] = b"s/";
 
 /// Every row of a home begins with this, and then the home's id.
 pub(super) const HOMES: &[u8] = b"h";

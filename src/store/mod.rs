@@ -72,6 +72,7 @@ mod queue;
 mod revision;
 mod rewind;
 mod shards;
+mod shelf;
 mod stage;
 mod stage_objects;
 mod sync;
@@ -94,6 +95,7 @@ pub use prune::Pruned;
 pub use queue::{JournalEntry, LocalMessage, MailMessage, UidState};
 pub use revision::{Actor, Revision};
 pub use rewind::{Moment, Restored, Target};
+pub use shelf::{Kept, Shelf};
 pub use sync::{BadToken, Changes, Depth, Entry, HomeChanges, HomeEntry};
 
 use homes::Shared;
