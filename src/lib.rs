@@ -11,6 +11,7 @@
 //! - [`dav`]: WebDAV without calendars
 //! - [`schedule`]: what CalDAV does with iTIP: inbox, outbox, delivery
 //! - [`caldav`]: calendar collections and objects
+//! - [`mail`]: invitations by mail, out and in
 //! - [`http`]: sockets, routes, the loop of a request
 //! - [`conform`]: the conformance suite's player
 //! - [`bench`](mod@bench): what the server costs
@@ -25,6 +26,7 @@ pub mod dav;
 pub mod http;
 pub mod ical;
 pub mod itip;
+pub mod mail;
 pub mod recur;
 pub mod schedule;
 pub mod store;
