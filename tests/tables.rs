@@ -15,8 +15,6 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("RFC 6638 §3.2.4.2", SCHEDULING),
     ("RFC 6638 §3.2.4.3", SCHEDULING),
     ("RFC 6638 §3.2.4.4", SCHEDULING),
-    ("RFC 6638 §4.3.1.1", SCHEDULING),
-    ("RFC 6638 §4.3.1.2", SCHEDULING),
     ("RFC 6638 §5.2.1", SCHEDULING),
     ("RFC 6638 §5.2.2", SCHEDULING),
 ];

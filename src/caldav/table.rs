@@ -147,6 +147,8 @@ const CALENDAR: Kinds = Kinds::CALENDAR;
 const PRINCIPAL: Kinds = Kinds::PRINCIPAL;
 /// Calendars and the inbox, which is one to Apple.
 const CALENDARS: Kinds = Kinds::CALENDAR.and(Kinds::INBOX);
+/// What objects are put into or submitted to. RFC 6638 §2.1
+const SUBMITTED: Kinds = CALENDARS.and(Kinds::OUTBOX);
 /// Where default alarms are kept: Apple sets them on the home, and on each calendar.
 const ALARMED: Kinds = Kinds::CALENDAR.and(Kinds::HOME);
 const APPLE: &str = "Apple Calendar";
@@ -237,25 +239,25 @@ const PROPERTIES: &[Property] = &[
     computed(
         "supported-calendar-data",
         "RFC 4791 §5.2.4",
-        CALENDARS,
+        SUBMITTED,
         properties::data,
     ),
     computed(
         "max-resource-size",
         "RFC 4791 §5.2.5",
-        CALENDARS,
+        SUBMITTED,
         properties::max_size,
     ),
     computed(
         "min-date-time",
         "RFC 4791 §5.2.6",
-        CALENDARS,
+        SUBMITTED,
         properties::min_time,
     ),
     computed(
         "max-date-time",
         "RFC 4791 §5.2.7",
-        CALENDARS,
+        SUBMITTED,
         properties::max_time,
     ),
     computed(
@@ -267,7 +269,7 @@ const PROPERTIES: &[Property] = &[
     computed(
         "max-attendees-per-instance",
         "RFC 4791 §5.2.9",
-        CALENDARS,
+        SUBMITTED,
         properties::max_attendees,
     ),
     computed(

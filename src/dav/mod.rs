@@ -48,7 +48,7 @@ pub use kind::{Kind, Kinds};
 pub use limits::Limits;
 pub use live::media_type;
 pub use path::{BadPath, Ending, Hrefs, Path};
-pub use privilege::{Privilege, Privileges, Who};
+pub use privilege::{Privilege, Privileges, Who, granted};
 pub use request::{Coding, Headers, Request, Response};
 pub use resolve::home_of;
 pub use resource::{Place, PrincipalSet, Resource, collection_href, home_href, principal_href};

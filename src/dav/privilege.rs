@@ -166,8 +166,18 @@ const GRANTS: &[Grant] = &[
     },
     Grant {
         who: Who::Admin,
-        on: POST_BOXES.and(Kinds::INBOX).and(Kinds::OUTBOX),
+        on: POST_BOXES.and(Kinds::OUTBOX),
         privileges: READ_AND_REMOVE,
+    },
+    Grant {
+        who: Who::Admin,
+        on: Kinds::INBOX,
+        privileges: Privileges(READ_AND_REMOVE.0 | Privileges::of(&[Privilege::ScheduleDeliver]).0),
+    },
+    Grant {
+        who: Who::Account,
+        on: Kinds::INBOX,
+        privileges: Privileges::of(&[Privilege::ScheduleDeliver]),
     },
     Grant {
         who: Who::Owner,
@@ -188,7 +198,7 @@ const GRANTS: &[Grant] = &[
 
 /// What the viewer may do with a resource of this kind: nothing where no row fits, and then the
 /// resource is to be answered like one that is not there.
-pub(super) fn granted(who: Who, kind: Kind) -> Privileges {
+pub fn granted(who: Who, kind: Kind) -> Privileges {
     GRANTS
         .iter()
         .find(|grant| grant.who == who && grant.on.contains(kind))

@@ -1,14 +1,20 @@
 //! What scheduling adds to the tables. RFC 6638
 
-use crate::dav::Table;
+use super::{default_calendar, inbox};
+use crate::dav::{Table, Token};
 
 /// The rows of this module.
 pub const TABLE: Table = Table {
     methods: &[],
     reports: &[],
-    properties: &[],
+    properties: &[default_calendar::PROPERTIES, inbox::PROPERTIES],
     collections: &[],
-    tokens: &[],
+    tokens: TOKENS,
     deviations: &[],
-    rules: &[],
+    rules: &[default_calendar::RULES],
 };
+
+const TOKENS: &[Token] = &[Token {
+    name: "calendar-auto-schedule",
+    spec: "RFC 6638 §2",
+}];
