@@ -1,11 +1,10 @@
 //! Who asks, by which scheme and host: the connection says so, and a trusted
-//! proxy's X-Forwarded-For, -Proto and -Host say it better.
-//!
-//! **Gaps**: the Forwarded field of RFC 7239.
+//! proxy's X-Forwarded-For, -Proto and -Host, or Forwarded (RFC 7239 §4), say it better.
 
 use std::net::IpAddr;
 
 use super::address::{Network, is_loopback};
+use super::forwarded::{Hop, address, hops};
 use crate::dav::Headers;
 
 /// Where a request comes from, as far as the connection knows.
@@ -44,53 +43,58 @@ pub(super) fn client(origin: Origin, headers: &Headers, host: &str, trusted: &[N
     if !origin.address.is_none_or(trusts) {
         return direct;
     }
-    let chain: Vec<IpAddr> = headers
-        .list("x-forwarded-for")
-        .unwrap_or_default()
-        .rsplit(',')
-        .map_while(|text| forwarded_address(text.trim()))
-        .collect();
-    let address = chain
-        .iter()
-        .find(|address| !trusts(**address))
-        .or(chain.last())
-        .copied();
-    let proto = headers
-        .get("x-forwarded-proto")
-        .map(|proto| last(proto).to_ascii_lowercase());
-    let scheme = match proto.as_deref() {
+    let said = said(headers, trusts);
+    let scheme = match said.proto.as_deref() {
         Some("https") => "https",
         Some("http") => "http",
         _ => direct.scheme,
     };
     Client {
-        address: address.or(direct.address),
+        address: said.address.or(direct.address),
         // A declared proxy is enough, unless it says itself that its client
         // came over clear text from elsewhere.
-        secure: proto.as_deref() != Some("http") || address.is_none_or(is_loopback),
+        secure: said.proto.as_deref() != Some("http") || said.address.is_none_or(is_loopback),
         scheme,
-        host: headers
-            .get("x-forwarded-host")
-            .map_or(direct.host, |host| last(host).to_owned()),
+        host: said.host.unwrap_or(direct.host),
     }
+}
+
+/// What trusted proxies say about their client: by X-Forwarded-For, -Proto and -Host, or else by
+/// Forwarded. Not by both: a proxy that writes the one passes on the other as its client wrote it.
+fn said(headers: &Headers, trusts: impl Fn(IpAddr) -> bool) -> Hop {
+    let addresses = headers.list("x-forwarded-for");
+    let proto = headers.get("x-forwarded-proto").map(last);
+    let host = headers.get("x-forwarded-host").map(last);
+    if addresses.is_none() && proto.is_none() && host.is_none() {
+        let hops = hops(&headers.list("forwarded").unwrap_or_default());
+        return first_trusted(hops, trusts);
+    }
+    let addresses = addresses.unwrap_or_default();
+    let hops = addresses.split(',').map(|text| Hop {
+        address: address(text.trim()),
+        ..Hop::default()
+    });
+    Hop {
+        address: first_trusted(hops.collect(), trusts).address,
+        proto: proto.map(str::to_ascii_lowercase),
+        host: host.map(str::to_owned),
+    }
+}
+
+/// The hop into the first of the trusted proxies: the last one from an address that is not trusted.
+fn first_trusted(mut hops: Vec<Hop>, trusts: impl Fn(IpAddr) -> bool) -> Hop {
+    let mut first = hops.pop().unwrap_or_default();
+    while first.address.is_some_and(&trusts) {
+        match hops.pop() {
+            Some(hop) if hop.address.is_some() => first = hop,
+            _ => break,
+        }
+    }
+    first
 }
 
 fn last(list: &str) -> &str {
     list.rsplit(',').next().unwrap_or(list).trim()
-}
-
-/// An address, also with a port or in brackets.
-fn forwarded_address(text: &str) -> Option<IpAddr> {
-    let bare = text
-        .trim_start_matches('[')
-        .split(']')
-        .next()
-        .unwrap_or(text);
-    bare.parse().ok().or_else(|| {
-        text.parse::<std::net::SocketAddr>()
-            .ok()
-            .map(|socket| socket.ip())
-    })
 }
 
 #[cfg(test)]
@@ -164,6 +168,31 @@ mod tests {
             &[("X-Forwarded-For", "198.51.100.7, unknown")],
         );
         assert_eq!(client.address, Some("10.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn forwarded_is_believed_where_nothing_else_is_said() {
+        let field = "for=203.0.113.9;proto=http;host=spoofed.example, \
+            for=198.51.100.7;proto=https;host=outside.example, for=10.0.0.2;proto=http";
+        let client = ask(Some("10.0.0.1"), false, &[("Forwarded", field)]);
+        assert_eq!(client.address, Some("198.51.100.7".parse().unwrap()));
+        assert_eq!(
+            (client.secure, client.scheme, client.host.as_str()),
+            (true, "https", "outside.example")
+        );
+        let clear = "for=198.51.100.7;proto=http";
+        assert!(!ask(Some("10.0.0.1"), false, &[("Forwarded", clear)]).secure);
+        let unknown = ask(Some("10.0.0.1"), false, &[("Forwarded", "proto=https")]);
+        assert_eq!(
+            (unknown.address, unknown.scheme),
+            (Some("10.0.0.1".parse().unwrap()), "https")
+        );
+        let stranger = ask(Some("192.0.2.1"), false, &[("Forwarded", field)]);
+        assert_eq!(stranger.address, Some("192.0.2.1".parse().unwrap()));
+        let spoofed = [("Forwarded", field), ("X-Forwarded-For", "203.0.113.50")];
+        let client = ask(Some("10.0.0.1"), false, &spoofed);
+        assert_eq!(client.address, Some("203.0.113.50".parse().unwrap()));
+        assert_eq!(client.host, "cal.example");
     }
 
     #[test]
