@@ -224,6 +224,32 @@ fn the_first_start_makes_everything_and_a_signal_ends_it() {
 }
 
 #[test]
+fn who_adds_people_first_gets_no_account_beside_them() {
+    let folder = Folder::new("people-first");
+    folder.settings("");
+    let add = ["user", "add", "alice", "--admin", "--password-stdin"];
+    let added = kalends(&folder.0, &add)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .and_then(|mut child| {
+            let password = b"a long enough password\n";
+            child.stdin.take().unwrap().write_all(password)?;
+            child.wait()
+        });
+    assert_eq!(added.unwrap().code(), Some(0));
+    let server = Server::start(&folder, &["serve"]);
+    assert_eq!(server.password(), None);
+    let list = run(&folder, &["user", "list"]);
+    assert!(!String::from_utf8_lossy(&list.stdout).contains("\nadmin "));
+    assert!(
+        propfind(server.address(), "alice", "a long enough password").starts_with("HTTP/1.1 207")
+    );
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.end().code(), Some(0));
+}
+
+#[test]
 fn a_stuck_client_does_not_hold_up_the_end() {
     let folder = Folder::new("stuck");
     folder.settings("[http]\nshutdown = \"1 s\"");

@@ -102,8 +102,11 @@ fn remark(line: u32, uid: &str, text: String) -> Remark {
 }
 
 /// What the store is told to keep an imported object in a calendar, or why the calendar does not
-/// take it. RFC 4791 §5.3.2.1
+/// take it: what no client could PUT is not stored by another way. RFC 4791 §5.3.2.1
 pub fn admit(imported: &Imported, collection: &Collection, limits: &Limits) -> Result<Put, String> {
+    if imported.received.text.len() > limits.resource_bytes {
+        return Err(object::too_long(limits));
+    }
     object::admit(&imported.received.object, collection, limits).map_err(|e| sentence(&e))?;
     Ok(object::stored(&imported.name, &imported.received))
 }

@@ -65,8 +65,7 @@ fn fold_anew(component: &mut Component) {
 pub fn receive(media_type: Option<&str>, body: &Bytes, limits: &Limits) -> Result<Received, Error> {
     let format = format(media_type)?;
     if body.len() > limits.resource_bytes {
-        let sentence = format!("At most {} bytes can be stored.", limits.resource_bytes);
-        return Err(Condition::MaxResourceSize.because(sentence));
+        return Err(Condition::MaxResourceSize.because(too_long(limits)));
     }
     match format {
         Format::ICalendar => {
@@ -85,6 +84,11 @@ pub fn receive(media_type: Option<&str>, body: &Bytes, limits: &Limits) -> Resul
             })
         }
     }
+}
+
+/// What is said of an object that has too many bytes.
+pub(super) fn too_long(limits: &Limits) -> String {
+    format!("At most {} bytes can be stored.", limits.resource_bytes)
 }
 
 /// The format of a body: iCalendar also where no type is given, as curl and cadaver do.

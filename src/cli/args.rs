@@ -527,11 +527,25 @@ pub struct Import {
     /// Replace objects whose UID is there already
     #[arg(long)]
     pub replace: bool,
-    /// One file's name, for the report.
+    /// The files of this command, some of all.
     #[arg(skip)]
-    pub name: String,
-    /// One file's text.
-    #[arg(skip)]
+    pub files: Vec<ImportFile>,
+}
+
+/// A file to import.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportFile {
+    /// What it is called in messages.
+    pub path: String,
+    /// What it is counted with: itself, or the folder it is in.
+    pub counted: String,
+    /// The calendar for its objects; none: `calendar`, and `tasks` for what that does not take.
+    pub calendar: Option<String>,
+    /// The components that the calendar must take if it is made.
+    pub components: Vec<String>,
+    /// The name of its object, where the file's name is one.
+    pub object: Option<String>,
+    /// Its text.
     pub text: String,
 }
 

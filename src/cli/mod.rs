@@ -16,6 +16,7 @@ mod export;
 pub mod failure;
 mod history;
 mod import;
+mod import_files;
 mod inspect;
 pub mod log;
 pub mod open;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
+use crate::dav::decode;
 
 /// One thing a command says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,18 @@ pub enum Reply {
         path: String,
         /// The contents.
         text: String,
+    },
+    /// What became of objects that were imported. What belongs to one file or folder is added up,
+    /// and printed when all is done.
+    Imported {
+        /// The file or folder.
+        what: String,
+        /// Objects that were stored.
+        stored: u64,
+        /// Objects that were there already.
+        kept: u64,
+        /// Objects that were refused.
+        refused: u64,
     },
     /// The command is done.
     End {
@@ -101,6 +114,7 @@ pub struct Printer {
     folder: Option<PathBuf>,
     terminal: bool,
     bar: bool,
+    imported: Vec<(String, [u64; 3])>,
 }
 
 impl Printer {
@@ -110,6 +124,7 @@ impl Printer {
             folder,
             terminal: io::stderr().is_terminal(),
             bar: false,
+            imported: Vec::new(),
         }
     }
 
@@ -136,8 +151,37 @@ impl Printer {
                 writeln!(io::stderr(), "{text}")?;
             }
             Reply::File { path, text } => self.file(&path, &text)?,
+            Reply::Imported {
+                what,
+                stored,
+                kept,
+                refused,
+            } => self.count(what, [stored, kept, refused]),
         }
         Ok(None)
+    }
+
+    fn count(&mut self, what: String, counts: [u64; 3]) {
+        match self.imported.last_mut().filter(|(last, _)| *last == what) {
+            Some((_, sums)) => {
+                for (sum, count) in sums.iter_mut().zip(counts) {
+                    *sum += count;
+                }
+            }
+            None => self.imported.push((what, counts)),
+        }
+    }
+
+    /// Prints what became of everything that was imported.
+    pub fn counts(&mut self) -> io::Result<()> {
+        self.clear()?;
+        for (what, [stored, kept, refused]) in std::mem::take(&mut self.imported) {
+            writeln!(
+                io::stdout(),
+                "{what}: {stored} stored, {kept} there already, {refused} refused"
+            )?;
+        }
+        Ok(())
     }
 
     /// Progress is for people who look at a terminal.
@@ -222,6 +266,11 @@ pub fn file_name(name: &str) -> String {
     out
 }
 
+/// The name that a part of a file's name stands for.
+pub fn decoded_name(file_name: &str) -> String {
+    decode(file_name).unwrap_or_else(|| file_name.to_owned())
+}
+
 /// Rows in columns as wide as their widest cell.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
@@ -265,6 +314,10 @@ mod tests {
         }
         assert_eq!(file_name("../a b.ics"), "%2E.%2Fa b.ics");
         assert_eq!(file_name("Zürich.ics"), "Zürich.ics");
+        for name in ["../a b.ics", "100%25/ü?.ics", ".x"] {
+            assert_eq!(decoded_name(&file_name(name)), name);
+        }
+        assert_eq!(decoded_name("100%.ics"), "100%.ics");
     }
 
     #[tokio::test]

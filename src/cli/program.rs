@@ -15,7 +15,9 @@ use super::log::Logging;
 use super::open::{Missing, open};
 use super::output::{Out, Printer};
 use super::settings::{Log, Settings};
-use super::{backup, bench, check, config, conformance, dns, export, import, prompt, serve, zones};
+use super::{
+    backup, bench, check, config, conformance, dns, export, import_files, prompt, serve, zones,
+};
 
 /// Runs the program with the command line it was given.
 pub fn main() -> ExitCode {
@@ -173,7 +175,7 @@ async fn on_store(mut command: Command, settings: &Settings) -> Result<u8, Failu
     });
     let mut reach = reach(&command, settings).await?;
     let result = match command {
-        Command::Import(asked) => import::send(asked, &mut reach, &mut printer).await,
+        Command::Import(asked) => import_files::send(asked, &mut reach, &mut printer).await,
         command => reach.run(command, &mut printer).await,
     };
     reach.close().await;

@@ -1,14 +1,16 @@
 //! Commands, run on a store and through a server's socket.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use clap::Parser;
 use tokio::sync::watch;
 
-use super::args::{Action, Command, Program, User};
+use super::args::{Action, Command, ImportFile, Program, User};
 use super::control::{Control, Reach};
 use super::failure::Code;
+use super::import_files::send;
 use super::open::{Missing, open};
 use super::output::{Out, Printer, Reply};
 use super::run::{Ground, run};
@@ -168,15 +170,25 @@ fn import(line: &str, stream: &str) -> Command {
     let Command::Import(mut import) = command(line) else {
         panic!("{line} imports nothing");
     };
-    import.name = "file".to_owned();
-    import.text = stream.to_owned();
+    import.files = vec![ImportFile {
+        counted: "file".to_owned(),
+        calendar: import.calendar.clone(),
+        text: stream.to_owned(),
+        ..ImportFile::default()
+    }];
     Command::Import(import)
 }
 
-async fn imported(ground: &Ground, line: &str, stream: &str) -> (String, u8) {
+/// How many objects were stored, there already and refused, and the exit code.
+async fn imported(ground: &Ground, line: &str, stream: &str) -> ([u64; 3], u8) {
     let (replies, code) = say(ground, import(line, stream)).await;
     let last = replies.iter().rev().find_map(|reply| match reply {
-        Reply::Out(text) => Some(text.clone()),
+        Reply::Imported {
+            stored,
+            kept,
+            refused,
+            ..
+        } => Some([*stored, *kept, *refused]),
         _ => None,
     });
     (last.unwrap(), code)
@@ -188,29 +200,14 @@ async fn what_is_imported_keeps_its_uid_and_is_exported_again() {
     text(&ground, "user add alice").await;
     let findings = Code::Findings as u8;
     let first = imported(&ground, "import alice x", STREAM).await;
-    assert_eq!(
-        first,
-        (
-            "file: 2 stored, 0 there already, 1 refused".to_owned(),
-            findings
-        )
-    );
+    assert_eq!(first, ([2, 0, 1], findings));
     let again = imported(&ground, "import alice x", STREAM).await;
-    assert_eq!(
-        again,
-        (
-            "file: 0 stored, 2 there already, 1 refused".to_owned(),
-            findings
-        )
-    );
+    assert_eq!(again, ([0, 2, 1], findings));
     let changed = STREAM.replace("T100000Z", "T110000Z");
     let replaced = imported(&ground, "import alice x --replace", &changed).await;
-    assert_eq!(replaced.0, "file: 2 stored, 0 there already, 1 refused");
+    assert_eq!(replaced.0, [2, 0, 1]);
     let named = imported(&ground, "import alice x --calendar all", STREAM).await;
-    assert_eq!(
-        named,
-        ("file: 3 stored, 0 there already, 0 refused".to_owned(), 0)
-    );
+    assert_eq!(named, ([3, 0, 0], 0));
     let (files, _) = say(&ground, command("export alice out")).await;
     let files: Vec<(&str, &str)> = files
         .iter()
@@ -238,6 +235,87 @@ async fn text_files(ground: &Ground, line: &str) -> Vec<String> {
         _ => None,
     });
     paths.collect()
+}
+
+/// Exports somebody's calendars to a folder, with the program's own printer.
+async fn export_to(reach: &mut Reach, line: &str, folder: PathBuf) -> BTreeMap<PathBuf, String> {
+    let mut printer = Printer::new(Some(folder.clone()));
+    assert_eq!(reach.run(command(line), &mut printer).await.unwrap(), 0);
+    let mut files = BTreeMap::new();
+    for calendar in std::fs::read_dir(&folder).unwrap() {
+        for file in std::fs::read_dir(calendar.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            files.insert(path.strip_prefix(&folder).unwrap().to_owned(), text);
+        }
+    }
+    files
+}
+
+#[tokio::test]
+async fn what_is_exported_and_imported_is_the_same_with_its_names() {
+    let folder = Folder::new("round-trip");
+    let mut ground = in_memory().await;
+    ground.limits.resource_bytes = 2_000;
+    text(&ground, "user add alice").await;
+    text(&ground, "user add bob").await;
+    let odd = ["plain.ics", ".hidden", "a?b/ü 100%41.ics", "other"];
+    let object = |name: &str, number: usize, kind: &str| {
+        let uid = format!("{number}@example.org");
+        let note = "x".repeat(if number == 700 { 2_000 } else { 500 });
+        ImportFile {
+            calendar: Some("my.work/1".to_owned()),
+            components: vec!["VEVENT".to_owned(), "VTODO".to_owned()],
+            object: Some(name.to_owned()),
+            text: format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:p{number}\r\nBEGIN:{kind}\r\n\
+                 UID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260105T100000Z\r\n\
+                 X-NOTE:{note}\r\nEND:{kind}\r\nEND:VCALENDAR\r\n"
+            ),
+            ..ImportFile::default()
+        }
+    };
+    let many: Vec<String> = (4..1_000).map(|number| format!("{number}.ics")).collect();
+    let names = odd.into_iter().chain(many.iter().map(String::as_str));
+    let files = names.enumerate().map(|(number, name)| match number {
+        2 => object(name, number, "VTODO"),
+        _ => object(name, number, "VEVENT"),
+    });
+    // The same UID again, as two files of one folder may have it.
+    let mut files: Vec<ImportFile> = files.collect();
+    files.push(object("again.ics", 3, "VEVENT"));
+    let Command::Import(mut asked) = command("import alice x") else {
+        panic!("it imports nothing");
+    };
+    asked.files = files;
+    let (replies, code) = say(&ground, Command::Import(asked)).await;
+    assert_eq!(code, Code::Findings as u8);
+    let refused: Vec<&Reply> = replies
+        .iter()
+        .filter(|reply| matches!(reply, Reply::Note(note) if note.contains("refused")))
+        .collect();
+    assert_eq!(refused.len(), 1, "the one that is too long: {refused:?}");
+    let mut reach = Reach::Store(Box::new(ground.clone()));
+    let first = export_to(&mut reach, "export alice x --split", folder.0.join("one")).await;
+    assert_eq!(first.len(), 999);
+    let Command::Import(asked) = command(&format!("import bob {}/one", folder.0.display())) else {
+        panic!("it imports nothing");
+    };
+    let mut printer = Printer::new(None);
+    assert_eq!(send(asked, &mut reach, &mut printer).await.unwrap(), 0);
+    let second = export_to(&mut reach, "export bob x --split", folder.0.join("two")).await;
+    assert!(first == second, "not the same files");
+    let bob = ground.store.directory().await.unwrap();
+    let bob = bob.by_name("bob").unwrap().id;
+    let home = ground.store.home(bob).await.unwrap();
+    let calendar = home.collection("my.work/1").unwrap();
+    for name in ["plain.ics", ".hidden.ics", "a?b/ü 100%41.ics"] {
+        assert!(
+            home.header(calendar, name).await.unwrap().is_some(),
+            "{name}"
+        );
+    }
+    assert!(home.revision() < 10, "an object is no commit of its own");
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub use fields::{Depth, Overwrite, Return, destination, destination_of};
 pub use kind::{Kind, Kinds};
 pub use limits::Limits;
 pub use live::media_type;
-pub use path::{BadPath, Ending, Hrefs, Path};
+pub use path::{BadPath, Ending, Hrefs, Path, decode};
 pub use privilege::{Privilege, Privileges, Who, granted};
 pub use request::{Coding, Headers, Request, Response};
 pub use resolve::home_of;

@@ -142,7 +142,7 @@ impl Hrefs {
 }
 
 /// The text that the percent-encoding stands for; `None` where that is not UTF-8.
-fn decode(encoded: &str) -> Option<String> {
+pub fn decode(encoded: &str) -> Option<String> {
     if !encoded.contains('%') {
         return Some(encoded.to_owned());
     }
