@@ -5,8 +5,7 @@
 //! the meaning is clear, the problem is a note, and the doc of the code that reads the property
 //! says which reading wins.
 //!
-//! **Gaps**: what a VALARM must have beyond ACTION and TRIGGER depends on its ACTION and is not
-//! checked; recurrence rules are read by `recur`.
+//! **Gaps**: recurrence rules are read by `recur`.
 
 use std::borrow::Cow;
 
@@ -100,6 +99,26 @@ const TABLE: &[Row] = &[
         inside: &[] },
 ];
 
+/// What an alarm may have beyond what all have, by its ACTION. RFC 5545 §3.6.6
+struct Action {
+    name: &'static str,
+    /// At least once.
+    needs: &'static [&'static str],
+    /// At most once.
+    optional: &'static [&'static str],
+    never: &'static [&'static str],
+}
+
+#[rustfmt::skip]
+const ACTIONS: &[Action] = &[
+    Action { name: "AUDIO", needs: &[], optional: &["ATTACH"], never: &["ATTENDEE"] },
+    Action { name: "DISPLAY", needs: &["DESCRIPTION"], optional: &[], never: &["ATTENDEE"] },
+    Action { name: "EMAIL", needs: &["DESCRIPTION", "SUMMARY", "ATTENDEE"], optional: &[], never: &[] },
+];
+
+/// Properties of an alarm that stand together or not at all. RFC 5545 §3.6.6
+const REPETITION: [&str; 2] = ["DURATION", "REPEAT"];
+
 const OBSERVANCE: &[&str] = &["DTSTART", "TZOFFSETTO", "TZOFFSETFROM"];
 
 /// The types of values that are checked. RFC 5545 §3.8
@@ -186,6 +205,9 @@ fn check_into(component: &Component, problems: &mut Vec<Problem>) {
             placed(row, component, property, problems);
         }
         together(row, component, problems);
+        if component.is("VALARM") {
+            alarm(row, component, problems);
+        }
         for inner in component.all_components() {
             let misplaced = TABLE.iter().any(|it| inner.is(it.component))
                 && !row.inside.iter().any(|name| inner.is(name));
@@ -274,6 +296,43 @@ fn together(row: &Row, component: &Component, problems: &mut Vec<Problem>) {
         let kind = ProblemKind::Conflict(subject(row, end.name(), Severity::Note));
         let line = end.line_number();
         problems.push(Problem { line, kind });
+    }
+}
+
+/// Notes what an alarm of its action lacks or has too much. An alarm that does not go off as it was
+/// meant does no harm to the event. RFC 5545 §3.6.6
+fn alarm(row: &Row, component: &Component, problems: &mut Vec<Problem>) {
+    let count = |name: &str| component.properties(name).count();
+    let mut note = |line: u32, kind: fn(Subject) -> ProblemKind, name: &str| {
+        let kind = kind(subject(row, name, Severity::Note));
+        problems.push(Problem { line, kind });
+    };
+    let line = component.line_number();
+    if let [Some(_), None] | [None, Some(_)] = REPETITION.map(|name| component.property(name)) {
+        for name in REPETITION.iter().filter(|name| count(name) == 0) {
+            note(line, ProblemKind::Missing, name);
+        }
+    }
+    let action = component.property("ACTION").map(Property::value);
+    let action = action.map_or("", str::trim);
+    let Some(action) = ACTIONS
+        .iter()
+        .find(|it| it.name.eq_ignore_ascii_case(action))
+    else {
+        return;
+    };
+    for name in action.needs.iter().filter(|name| count(name) == 0) {
+        note(line, ProblemKind::Missing, name);
+    }
+    for name in action.optional {
+        for more in component.properties(name).skip(1) {
+            note(more.line_number(), ProblemKind::Repeated, name);
+        }
+    }
+    for name in action.never {
+        for stray in component.properties(name) {
+            note(stray.line_number(), ProblemKind::Misplaced, name);
+        }
     }
 }
 
