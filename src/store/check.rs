@@ -5,8 +5,10 @@
 //! removes what nothing refers to. Where a calendar was mended its older sync tokens are refused
 //! from then on, so that every client reads it anew (RFC 6578 §3.2).
 //!
-//! **Gaps**: the turn of a home is held while it is read, so its writers wait; whether an account
-//! has a home, and older rows of collections, are not looked at.
+//! A home is read while its writers go on. Only where they are so busy that no reading stands, or
+//! where something is found, is it read again in a turn of its own.
+//!
+//! **Gaps**: whether an account has a home, and older rows of collections, are not looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -30,6 +32,9 @@ const FINDINGS: usize = 10_000;
 
 /// Most writes of a batch of repairs.
 const WRITES: usize = 2_000;
+
+/// How often a home is read while others may write to it.
+const LOOKS: u32 = 3;
 
 /// Whether what is found is mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,13 +136,27 @@ impl Store {
         repair: Repair,
         (report, longs): (&mut Report, &mut LongTexts),
     ) -> Result<(), Error> {
-        let _turn = self.cell(id).turn.clone().lock_owned().await;
-        let mut home = Home::read(&self.shared, id).await?;
+        let mut whole = None;
+        for _ in 0..LOOKS {
+            let (before, home) = self.look(id, longs).await?;
+            let after = self.shared.kv.get(View::Ordered, &keys::head(id)).await?;
+            if before == after {
+                whole = Some(home).filter(|home| home.problems.is_empty());
+                break;
+            }
+        }
+        // What looks wrong may be pruning or a write under way: it is looked at again in a turn.
+        let (mut home, _turn) = match whole {
+            Some(home) => (home, None),
+            None => {
+                let turn = self.cell(id).turn.clone().lock_owned().await;
+                (self.look(id, longs).await?.1, Some(turn))
+            }
+        };
         if home.head.as_ref().is_some_and(|head| head.removed) {
             longs.known.extend(home.blobs());
             return Ok(());
         }
-        home.check(&self.shared, longs.owners.get(&id)).await?;
         report.homes += 1;
         report.collections += home.count_collections();
         report.objects += home.count_objects();
@@ -158,6 +177,16 @@ impl Store {
             });
         }
         Ok(())
+    }
+
+    /// The rows of a home and what is wrong with them, and its head before they were read.
+    async fn look(&self, id: Id, longs: &LongTexts) -> Result<(Option<Bytes>, Home), Error> {
+        let head = self.shared.kv.get(View::Ordered, &keys::head(id)).await?;
+        let mut home = Home::read(&self.shared, id).await?;
+        if !home.head.as_ref().is_some_and(|head| head.removed) {
+            home.check(&self.shared, longs.owners.get(&id)).await?;
+        }
+        Ok((head, home))
     }
 
     /// Writes what the check says must be written, and a revision that tells everybody of it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 
@@ -62,6 +63,26 @@ async fn full() -> (Arc<dyn Kv>, Arc<Store>) {
     .await
     .unwrap();
     (kv, store)
+}
+
+#[test]
+fn a_check_lets_writers_write_and_mending_waits_for_them() {
+    run(async {
+        let (kv, store) = full().await;
+        let turn = store.turn(&[id(1)]).await.unwrap();
+        assert!(store.check(Repair::No).await.unwrap().is_clean());
+        let mut batch = Batch::new(UnixMillis(0));
+        batch.remove(keys::uid(id(1), id(2), "e3"));
+        kv.commit(batch).await.unwrap();
+        let mut mending = std::pin::pin!(store.check(Repair::At(NOW)));
+        for _ in 0..1_000 {
+            let polled = std::future::poll_fn(|cx| Poll::Ready(mending.as_mut().poll(cx)));
+            assert!(polled.await.is_pending(), "a home is mended in its turn");
+        }
+        drop(turn);
+        assert!(mending.await.unwrap().is_mended());
+        assert!(store.check(Repair::No).await.unwrap().is_clean());
+    });
 }
 
 async fn rows(kv: &Arc<dyn Kv>) -> Vec<Row> {
