@@ -51,6 +51,20 @@ impl Received {
     }
 }
 
+impl Received {
+    /// The same object as scheduling has completed it.
+    pub(super) fn with(self, calendar: &Component) -> Received {
+        Received {
+            text: Bytes::from(print(calendar)),
+            object: CalendarObject {
+                calendar: calendar.clone(),
+                ..self.object
+            },
+            fidelity: Fidelity::Changed,
+        }
+    }
+}
+
 /// Makes the writer fold each line as it folds its own: it does with lines that were changed.
 fn fold_anew(component: &mut Component) {
     for property in component.all_properties_mut() {

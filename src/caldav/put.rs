@@ -6,7 +6,8 @@
 use super::limits::Limits;
 use super::object::{self, Fidelity, Received};
 use crate::dav::{Answer, Condition, Context, Error, Place, Request, Resource, Response, Return};
-use crate::store::{Collection, Header, Stamps};
+use crate::schedule;
+use crate::store::{Collection, Header, Put, Stamps};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -25,9 +26,24 @@ async fn put(cx: &mut Context, request: &Request) -> Result<Response, Error> {
     let received = object::receive(media_type, &request.body, &limits)?;
     object::admit(&received.object, &target.collection, &limits)?;
     unique(cx, &target, &received.object.uid).await?;
-    let put = object::stored(&target.name, &received);
+    let scheduled = schedule::Target {
+        place: &target.place,
+        collection: &target.collection,
+        name: &target.name,
+        existing: target.existing.as_ref(),
+    };
+    let decided = schedule::put(cx, &scheduled, &received.object).await?;
+    let received = match &decided.calendar {
+        Some(calendar) => received.with(calendar),
+        None => received,
+    };
+    let put = Put {
+        tag: decided.tag,
+        ..object::stored(&target.name, &received)
+    };
     let home = cx.change.home(&target.place.home);
     let stamps = home.put(target.collection.id, put);
+    decided.stage(cx, &scheduled, stamps.text)?;
     Ok(answer(request, &target, &received, &stamps))
 }
 

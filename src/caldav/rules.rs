@@ -4,6 +4,7 @@ use super::limits::Limits;
 use super::object;
 use crate::dav::{Boxed, Condition, Context, Entering, Error, Resource, Rules, Transfer};
 use crate::ical::CalendarObject;
+use crate::schedule;
 use crate::store::Kind;
 
 /// Asked before an object enters a collection, and before a resource is removed.
@@ -57,7 +58,20 @@ async fn unique(cx: &Context, entering: &Entering<'_>) -> Result<(), Error> {
     }
 }
 
-/// Nothing stands in the way of removing: scheduling will look here.
-fn remove<'a>(_: &'a mut Context, _: &'a Resource) -> Boxed<'a, ()> {
-    Box::pin(async { Ok(()) })
+/// Removing a meeting is told to those who share it. RFC 6638 §3.2.3.2
+fn remove<'a>(cx: &'a mut Context, resource: &'a Resource) -> Boxed<'a, ()> {
+    Box::pin(async move {
+        match resource {
+            Resource::Object(place, collection, header) if collection.kind == Kind::Calendar => {
+                let target = schedule::Target {
+                    place,
+                    collection,
+                    name: header.name(),
+                    existing: Some(header),
+                };
+                schedule::remove(cx, &target).await
+            }
+            _ => Ok(()),
+        }
+    })
 }

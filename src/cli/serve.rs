@@ -25,6 +25,7 @@ use crate::http::listen::{Listener, bind};
 use crate::http::serve::{Handler, Options, serve};
 use crate::http::tls::Certificate;
 use crate::http::{Server, answer};
+use crate::schedule::worker;
 use crate::store::PrincipalKind;
 
 /// How long the engine gets to close before the journal has to do.
@@ -59,7 +60,10 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
         data: settings.server.data.clone(),
         reserve_bytes: settings.store.reserve.0,
     };
-    let mut tasks = vec![tokio::spawn(upkeep::run(upkeep, stopped.clone()))];
+    let mut tasks = vec![
+        tokio::spawn(upkeep::run(upkeep, stopped.clone())),
+        tokio::spawn(worker::run(server.shared.clone(), now, stopped.clone())),
+    ];
     if let Some(control) = control {
         tasks.push(tokio::spawn(control.serve(ground.clone(), stopped.clone())));
     }

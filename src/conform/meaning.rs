@@ -68,6 +68,13 @@ pub fn unfold(text: &str) -> Vec<String> {
 
 /// A logical line with its names in upper case and its parameters sorted and without needless quotes.
 pub fn normal(line: &str) -> String {
+    let (name, parameters, value) = split(line);
+    let parameters: String = parameters.iter().map(|p| format!(";{p}")).collect();
+    format!("{name}{parameters}:{value}")
+}
+
+/// The name, the sorted parameters and the value of a logical line.
+fn split(line: &str) -> (String, Vec<String>, String) {
     let mut parts = vec![String::new()];
     let mut quoted = false;
     let mut value = String::new();
@@ -92,8 +99,15 @@ pub fn normal(line: &str) -> String {
     let name = parts.remove(0).to_ascii_uppercase();
     let mut parameters: Vec<String> = parts.iter().map(|p| parameter(p)).collect();
     parameters.sort();
-    let parameters: String = parameters.iter().map(|p| format!(";{p}")).collect();
-    format!("{name}{parameters}:{}", value.trim_end())
+    (name, parameters, value.trim_end().to_owned())
+}
+
+/// Whether a normal line is one that was wanted with any further parameters, written `;*`.
+fn fits(line: &str, wanted: &str) -> bool {
+    let (name, parameters, value) = split(line);
+    let (wanted_name, mut wanted, wanted_value) = split(wanted);
+    wanted.retain(|parameter| parameter != "*=");
+    (name, value) == (wanted_name, wanted_value) && wanted.iter().all(|w| parameters.contains(w))
 }
 
 fn parameter(text: &str) -> String {
@@ -157,12 +171,14 @@ fn minus(all: &[String], without: &[String]) -> Vec<String> {
     left
 }
 
-/// Whether some component holds `line`; a name without `:` asks for any property of that name.
+/// Whether some component holds `line`; a name without `:` asks for any property of that name, and a parameter `*`
+/// stands for any others.
 pub fn has(text: &str, line: &str) -> Result<bool, String> {
     let stream = read(text)?;
     let wanted = normal(line);
     let name = line.to_ascii_uppercase();
     let only_name = !line.contains(':');
+    let open = line.contains(";*");
     Ok(all(&stream).iter().any(|component| {
         if name == format!("BEGIN:{}", component.name) {
             return true;
@@ -170,6 +186,8 @@ pub fn has(text: &str, line: &str) -> Result<bool, String> {
         component.lines.iter().any(|l| {
             if only_name {
                 l.split([';', ':']).next() == Some(name.as_str())
+            } else if open {
+                fits(l, line)
             } else {
                 *l == wanted
             }
@@ -218,6 +236,9 @@ mod tests {
         assert_eq!(has(ONE, "BEGIN:VEVENT"), Ok(true));
         assert_eq!(has(ONE, "SUMMARY:Ho"), Ok(false));
         assert_eq!(has(ONE, "SUMMAR"), Ok(false));
+        assert_eq!(has(ONE, "SUMMARY;*:Hi"), Ok(true));
+        assert_eq!(has(ONE, "SUMMARY;X=1;*:Hi"), Ok(false));
+        assert!(fits("A;B=1;C=2:x", "a;*;c=2:x") && !fits("A;B=1;C=2:x", "A;*;C=2:y"));
         assert_eq!(count(ONE, "VEVENT"), Ok(1));
     }
 }

@@ -24,8 +24,23 @@ pub struct Shared {
     pub tables: Tables,
     /// How much of it.
     pub limits: Limits,
+    /// How people who are not of this server are reached.
+    pub outside: Outside,
+    /// Told when messages are queued that nobody is delivering.
+    pub queued: tokio::sync::Notify,
+    /// Told when messages are queued that leave by mail.
+    pub to_mail: tokio::sync::Notify,
     /// Free bytes where the data is, as last seen; `u64::MAX` where nobody looks.
     pub free_bytes: AtomicU64,
+}
+
+/// How people who are not of this server are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// Not at all.
+    Unreachable,
+    /// By mail.
+    ByMail,
 }
 
 /// Who asks.

@@ -22,6 +22,8 @@ pub struct Limits {
     pub instances: usize,
     /// Attendees of an instance: CALDAV:max-attendees-per-instance. RFC 4791 §5.2.9
     pub attendees: usize,
+    /// Components of one meeting, those of single instances included, that answers may lead to.
+    pub overrides: usize,
     /// A multistatus, in bytes: a longer one is refused or truncated.
     pub multistatus_bytes: usize,
     /// Principals that a search answers with.
@@ -49,6 +51,7 @@ impl Default for Limits {
             last_date: Timestamp(253_402_128_000).utc().date(),
             instances: 20_000,
             attendees: 1_000,
+            overrides: 2_000,
             multistatus_bytes: 256 << 20,
             matches: 500,
             lookups: 10_000_000,

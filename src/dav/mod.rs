@@ -41,7 +41,7 @@ mod tables;
 mod transfer;
 
 pub use condition::{Condition, Row};
-pub use context::{Caller, Context, Shared};
+pub use context::{Caller, Context, Outside, Shared};
 pub use error::{Detail, Error, Refusal};
 pub use fields::{Depth, Overwrite, Return, destination, destination_of};
 pub use kind::{Kind, Kinds};

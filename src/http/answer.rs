@@ -8,8 +8,8 @@ use super::{methods, respond, route};
 use crate::auth::{Auth, Presented};
 use crate::caldav;
 use crate::dav::{
-    self, Caller, Context, Ending, Headers, Hrefs, Mode, Request, Resource, Response, Return,
-    Shared, Table, Tables,
+    self, Caller, Context, Ending, Headers, Hrefs, Mode, Outside, Request, Resource, Response,
+    Return, Shared, Table, Tables,
 };
 use crate::ical::Timestamp;
 use crate::schedule;
@@ -45,6 +45,9 @@ impl Server {
             store,
             tables: Tables::join(&ROWS),
             limits,
+            outside: Outside::Unreachable,
+            queued: tokio::sync::Notify::new(),
+            to_mail: tokio::sync::Notify::new(),
             free_bytes: AtomicU64::new(u64::MAX),
         };
         Arc::new(Server {
@@ -119,7 +122,8 @@ async fn attempt(
     if let Some(turn) = cx.turn.take().filter(|_| response.status < 400)
         && !cx.change.is_empty()
     {
-        server.shared.store.commit(cx.change, turn).await?;
+        let receipt = server.shared.store.commit(cx.change, turn).await?;
+        schedule::deliver(&server.shared, &receipt, now).await;
     }
     Ok(response)
 }

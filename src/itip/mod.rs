@@ -11,6 +11,7 @@ mod apply;
 mod attendee;
 mod cancel;
 mod compare;
+mod current;
 mod incoming;
 mod meeting;
 mod message;
@@ -23,6 +24,7 @@ mod script_tests;
 mod sequence;
 mod view;
 
+pub use current::current;
 pub use incoming::{Change, Inbox, Incoming, Reason, ScheduleTag, State, incoming};
 pub use meeting::{Key, Meeting};
 pub use message::{Message, Method, Weight};

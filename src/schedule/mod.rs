@@ -1,11 +1,27 @@
-//! What CalDAV does with iTIP: the inbox, the outbox, who receives what. RFC 6638
+//! What CalDAV does with iTIP: implicit scheduling, delivery, the inbox, the outbox, who receives what. RFC 6638
 //!
-//! What is supported is in the rows of [`TABLE`], file by file.
+//! A change by the owner of a calendar is judged in [`put()`] and [`remove()`], which stage rows for those who are told;
+//! after the commit [`deliver()`] makes each row a change of its recipient's home, and the worker what is left. What is
+//! supported is in the rows of [`TABLE`], file by file.
 
 mod default_calendar;
+mod deliver;
+mod implicit;
 mod inbox;
+pub mod journal;
+mod known;
+mod limits;
+mod messages;
+pub mod queue;
 mod table;
+mod tag;
+mod who;
+pub mod worker;
 
 pub use default_calendar::default_calendar;
+pub use deliver::deliver;
+pub use implicit::{Decided, Target, put, remove};
 pub use inbox::takes;
+pub use messages::messages_of;
 pub use table::TABLE;
+pub use who::principal_of;

@@ -11,7 +11,7 @@ use super::collection::{Component, Kind, Properties, Settings};
 use super::directory::{Directory, DirectoryChange};
 use super::header::{Header, stamp};
 use super::home::Home;
-use super::queue::UidState;
+use super::queue::{LocalMessage, UidState};
 use super::revision::Actor;
 use super::{Id, Position};
 use crate::ical::Timestamp;
@@ -29,6 +29,8 @@ pub struct Change {
     pub(super) directory: Option<DirectoryChange>,
     pub(super) rows: Vec<super::kv::Write>,
     pub(super) checks: Vec<super::kv::Check>,
+    pub(super) local: Vec<LocalMessage>,
+    pub(super) mails: usize,
 }
 
 impl Change {
@@ -42,6 +44,8 @@ impl Change {
             directory: None,
             rows: Vec::new(),
             checks: Vec::new(),
+            local: Vec::new(),
+            mails: 0,
         }
     }
 
@@ -169,6 +173,8 @@ pub enum Sharing {
 /// The stamps that an object will have once the change is committed on its view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamps {
+    /// When its text will have been written.
+    pub text: Position,
     /// Its ETag, with quotes.
     pub etag: String,
     /// Its Schedule-Tag, with quotes.
@@ -272,6 +278,7 @@ impl HomeChange {
         let epochs = head.epochs.extended(epoch, head.revision.saturating_add(1));
         let stamp = |at: Position| stamp(collection, epochs.of(at.revision), at);
         Stamps {
+            text,
             etag: stamp(text),
             schedule_tag: tag.map(stamp),
         }

@@ -20,6 +20,7 @@ use super::indexes::Indexes;
 use super::keys::{self, Tag};
 use super::kv::{Batch, CommitError, Kv, Ordered, UnixMillis, View};
 use super::principal::{Credentials, decode_use, encode_use};
+use super::queue::LocalMessage;
 use super::stage::{self, Entry};
 use super::{Error, Id, Refusal, load};
 use crate::ical::Timestamp;
@@ -260,6 +261,8 @@ impl Store {
     /// the order of commits; the answer comes when it is durable.
     pub async fn commit(&self, change: Change, turn: Turn) -> Result<Receipt, Error> {
         check_views(&change, &turn)?;
+        let mut change = change;
+        let (queued, mails) = (std::mem::take(&mut change.local), change.mails);
         let staged = self.stage(change).await?;
         for (blob, text) in &staged.blobs {
             self.write_blob(*blob, text, staged.batch.at).await?;
@@ -278,7 +281,9 @@ impl Store {
             self.directory.ordered(directory.clone());
         }
         drop(turn);
-        self.settle(done.await, cells, staged.directory)
+        let mut receipt = self.settle(done.await, cells, staged.directory)?;
+        (receipt.queued, receipt.mails) = (queued, mails);
+        Ok(receipt)
     }
 
     /// Publishes views that became durable, or withdraws those that did not.
@@ -301,6 +306,8 @@ impl Store {
             homes: Vec::with_capacity(cells.len()),
             headers: HashMap::new(),
             directory,
+            queued: Vec::new(),
+            mails: 0,
         };
         for (cell, staged) in cells {
             cell.publish(&staged.view);
@@ -443,9 +450,21 @@ pub struct Receipt {
     homes: Vec<Arc<Home>>,
     headers: HashMap<(Id, String), Header>,
     directory: Option<Arc<Directory>>,
+    queued: Vec<LocalMessage>,
+    mails: usize,
 }
 
 impl Receipt {
+    /// The messages to homes of this server that the commit put into the queue.
+    pub fn queued(&self) -> &[LocalMessage] {
+        &self.queued
+    }
+
+    /// Whether it put messages to be mailed into the queue.
+    pub fn has_mail(&self) -> bool {
+        self.mails > 0
+    }
+
     /// The home as the commit made it; none if it was not changed.
     pub fn home(&self, id: Id) -> Option<&Arc<Home>> {
         self.homes.iter().find(|home| home.id() == id)

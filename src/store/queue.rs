@@ -83,7 +83,8 @@ impl LocalMessage {
         key.freeze()
     }
 
-    fn encode(&self) -> Bytes {
+    /// The message as bytes.
+    pub fn encode(&self) -> Bytes {
         let mut row = Encoder::version(1);
         row.id(self.to).id(self.from).text(&self.uid);
         row.number(self.revision).id(self.collection);
@@ -97,7 +98,12 @@ impl LocalMessage {
         row.finish()
     }
 
-    fn decode(row: &[u8]) -> Result<Self, Malformed> {
+    /// The message of these bytes.
+    pub fn decode(row: &[u8]) -> Result<Self, Error> {
+        Self::read(row).map_err(|_| Error::Damaged("a queued message cannot be read".to_owned()))
+    }
+
+    fn read(row: &[u8]) -> Result<Self, Malformed> {
         let (_, mut row) = Decoder::version(row, 1)?;
         Ok(Self {
             to: row.id()?,
@@ -169,6 +175,7 @@ impl Change {
     pub fn queue_local(&mut self, message: &LocalMessage) {
         let (key, value) = (message.key(), Some(message.encode()));
         self.rows.push(Write { key, value });
+        self.local.push(message.clone());
     }
 
     /// Takes a message out of the queue: the commit happens only if it is still there.
@@ -180,6 +187,7 @@ impl Change {
     pub fn queue_mail(&mut self, message: &MailMessage) {
         let (key, value) = (message.key(), Some(message.payload.clone()));
         self.rows.push(Write { key, value });
+        self.mails += 1;
     }
 
     /// Takes a message to be mailed out of the queue: the commit happens only if it is still there.
@@ -304,7 +312,24 @@ impl Store {
     pub async fn queued_for(&self, to: Id, limit: usize) -> Result<Vec<LocalMessage>, Error> {
         let scan = Scan::prefix(local_prefix(to), limit);
         let rows = self.shared.kv.scan(View::Durable, scan).await?;
-        let read = |row: &Row| LocalMessage::decode(&row.value).row(&row.key);
+        let read = |row: &Row| LocalMessage::read(&row.value).row(&row.key);
+        rows.iter().map(read).collect()
+    }
+
+    /// Messages about a UID that wait in one home for another, in the order of revisions, also those whose commit is
+    /// ordered but not durable yet.
+    pub async fn queued_about(
+        &self,
+        (from, to): (Id, Id),
+        uid: &str,
+        limit: usize,
+    ) -> Result<Vec<LocalMessage>, Error> {
+        let mut prefix = BytesMut::from(local_prefix(to).as_ref());
+        prefix.put_slice(from.as_bytes());
+        prefix.put_slice(&keys::ended(uid));
+        let scan = Scan::prefix(prefix.freeze(), limit);
+        let rows = self.shared.kv.scan(View::Ordered, scan).await?;
+        let read = |row: &Row| LocalMessage::read(&row.value).row(&row.key);
         rows.iter().map(read).collect()
     }
 

@@ -1,0 +1,47 @@
+//! Which objects are scheduling object resources, and where one of a UID is in a home (RFC 6638 §3.1, §3.2.4.1).
+//!
+//! The store keeps a Schedule-Tag with each of them, so that an object without one is none.
+
+use crate::ical::Component;
+use crate::itip::{Addresses, Meeting};
+use crate::store::{self, Collection, Header, Home, Kind};
+use std::sync::Arc;
+
+/// Whether an object in the calendar of whom `who` is about is a scheduling object resource: theirs as organizer, or
+/// one that invites them. RFC 6638 §3.1
+///
+/// SCHEDULE-AGENT does not count: it says who sends messages, not what the resource is.
+pub(super) fn is_scheduling(calendar: &Component, who: &Addresses) -> bool {
+    let Some(meeting) = Meeting::read(calendar) else {
+        return false;
+    };
+    let Some(organizer) = meeting.organizer() else {
+        return false;
+    };
+    let invited = |component: &Component| {
+        component
+            .properties("ATTENDEE")
+            .any(|a| who.is_own(a.value()))
+    };
+    who.is_own(organizer.value()) || meeting.components().any(|(_, c)| invited(c))
+}
+
+/// The object of this UID in a home: the scheduling object resource, else any.
+pub(super) async fn find(
+    home: &Home,
+    uid: &str,
+) -> Result<Option<(Arc<Collection>, Header)>, store::Error> {
+    let mut found = None;
+    for collection in home.collections().filter(|c| c.kind == Kind::Calendar) {
+        let Some(name) = home.name_by_uid(collection, uid).await? else {
+            continue;
+        };
+        if let Some(header) = home.header(collection, &name).await? {
+            if header.tag.is_some() {
+                return Ok(Some((collection.clone(), header)));
+            }
+            found.get_or_insert((collection.clone(), header));
+        }
+    }
+    Ok(found)
+}
