@@ -24,6 +24,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("icu_calendar", &["recur"]),
     ("jiff", &["recur"]),
+    ("mail_parser", &["mail"]),
     ("quick_xml", &["xml"]),
     ("rpassword", &["cli"]),
     ("sled", &["store"]),
