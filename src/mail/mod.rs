@@ -5,6 +5,14 @@
 //!
 //! **Gaps**: VJOURNAL is mailed by nobody, as `itip` does not send it.
 
+mod classify;
+#[cfg(test)]
+mod in_tests;
+mod matching;
+mod read;
 mod token;
 
+pub use classify::{Kind, Scheduling, classify};
+pub use matching::{Authentic, Circumstances, Doubt, Ignored, Verdict, judge};
+pub use read::{Found, Letter, Limits, Mailbox, Place, Report, Undelivered, Unreadable, read};
 pub use token::{Guest, LinkFault, NotAToken, Pattern, ReplyAddress, Token};
