@@ -12,8 +12,6 @@ use kalends::dav::{self, Condition, Table};
 const NOT_SHOWN: &[(&str, &str)] = &[
     ("RFC 4331 §6", "the disk would have to be full"),
     ("RFC 6638 §3.2.4.4", SCHEDULING),
-    ("RFC 6638 §5.2.1", SCHEDULING),
-    ("RFC 6638 §5.2.2", SCHEDULING),
 ];
 
 const SCHEDULING: &str = "the server does not claim calendar-auto-schedule";

@@ -1,7 +1,7 @@
 //! The Accept header, as far as calendar data comes in several forms: RFC 9110 §12.5.1.
 
-use super::data::Format;
 use crate::dav::Request;
+use crate::ical::Format;
 
 /// What a client says it reads. RFC 9110 §12.5.1
 pub(super) struct Accept(Vec<(String, u16)>);

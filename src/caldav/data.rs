@@ -4,7 +4,7 @@
 //! The whole text goes out as it is stored; everything else is a copy of the tree, cut.
 
 use super::range::closed_range;
-use crate::ical::{Component, Property};
+use crate::ical::{Component, Format, Property};
 use crate::recur::Range;
 use crate::xml::{CALDAV, Element, Name};
 
@@ -19,15 +19,6 @@ pub struct DataRequest {
     pub recurrence: Recurrence,
     /// Only FREEBUSY periods in this range. RFC 4791 §9.6.7
     pub busy: Option<Range>,
-}
-
-/// A media type in which calendar data is given and taken. RFC 4791 §5.2.4
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// text/calendar, RFC 5545.
-    ICalendar,
-    /// application/calendar+json, RFC 7265.
-    JCal,
 }
 
 /// What becomes of recurring components. RFC 4791 §7.6
@@ -64,27 +55,6 @@ pub enum BadData {
     Type,
     /// The element is not what RFC 4791 §9.6 defines.
     Malformed(&'static str),
-}
-
-impl Format {
-    /// All formats, the first being the one objects are stored in.
-    pub const ALL: [Format; 2] = [Format::ICalendar, Format::JCal];
-
-    /// The media type without parameters.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Format::ICalendar => "text/calendar",
-            Format::JCal => "application/calendar+json",
-        }
-    }
-
-    /// The format of a media type, whatever its parameters and case.
-    pub fn of(media_type: &str) -> Option<Format> {
-        let bare = media_type.split(';').next().unwrap_or_default().trim();
-        Format::ALL
-            .into_iter()
-            .find(|format| bare.eq_ignore_ascii_case(format.media_type()))
-    }
 }
 
 impl Default for DataRequest {

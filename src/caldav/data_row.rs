@@ -1,11 +1,12 @@
 //! CALDAV:calendar-data as a row of the property table: it is asked for as if it were a property, and
 //! returned by reports only. RFC 4791 §9.6
 
-use super::data::{DataRequest, Format};
+use super::data::DataRequest;
 use super::limits::Limits;
 use super::shape::{Shaping, Timezones, shape};
 use super::zone;
 use crate::dav::{Found, Get, Kinds, Listed, Needs, Property, Reading, Set};
+use crate::ical::Format;
 use crate::xml::{Name, Writer};
 
 const NAME: Name<'static> = Name::caldav("calendar-data");

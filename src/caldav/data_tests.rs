@@ -1,7 +1,8 @@
 //! Parts of objects: RFC 4791 §9.6.
 
-use super::data::{BadData, DataRequest, Format};
+use super::data::{BadData, DataRequest};
 use super::shape::{Shaping, Timezones, shape};
+use crate::ical::Format;
 use crate::recur::Zone;
 use crate::xml::{Element, Limits};
 use crate::{ical, recur};

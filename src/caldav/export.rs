@@ -2,7 +2,8 @@
 
 use super::limits::Limits;
 use super::shape::read;
-use super::stream::{Merge, empty_calendar};
+use super::stream::Merge;
+use crate::ical::empty_calendar;
 use crate::ical::{Component, Property};
 use crate::store::{Collection, Error, Header, Home};
 use crate::xml::{self, Element};

@@ -1,14 +1,12 @@
 //! CALDAV:free-busy-query: RFC 4791 §7.10, with VAVAILABILITY as RFC 7953 §7.2.4 asks.
 
-use super::busy::free_busy;
-use super::limits::Limits;
 use super::query::{calendars, reaches_members};
 use super::range::closed_range;
-use super::{report, zone};
-use crate::dav::{Answer, Context, Error, Place, Resource, Response};
-use crate::ical::print;
-use crate::recur::{Range, Timeline};
-use crate::store::{Collection, Component, Header};
+use super::report;
+use crate::dav::{Answer, Context, Error, Resource, Response};
+use crate::ical::{empty_calendar, print};
+use crate::recur::{Timeline, free_busy};
+use crate::schedule::{Asked, NoAnswer, add_calendar};
 use crate::xml::{Element, Name};
 
 /// Runs the report.
@@ -24,49 +22,31 @@ async fn answer(cx: &Context, query: &Element) -> Result<Response, Error> {
         return Err(Error::Status(400, "Exactly one time-range is wanted."));
     };
     let range = closed_range(range).map_err(|sentence| Error::Status(400, sentence))?;
+    let asked = Asked { range, mask: None };
+    let limits = &cx.shared.limits;
     let mut timeline = Timeline::new(range);
     match &cx.target {
         Resource::Collection(place, collection) => {
-            add(cx, &mut timeline, &range, (place, collection)).await?;
+            let added = add_calendar(&mut timeline, (place, collection), &asked, limits).await;
+            added.map_err(refused)?;
         }
         Resource::Home(place) if reaches_members(cx)? => {
             for collection in calendars(place) {
-                add(cx, &mut timeline, &range, (place, collection)).await?;
+                let added = add_calendar(&mut timeline, (place, collection), &asked, limits).await;
+                added.map_err(refused)?;
             }
         }
         _ => {}
     }
     let busy = free_busy(&range, &timeline.finish(), cx.now);
-    Ok(Response::status(200).body("text/calendar; charset=utf-8", print(&busy)))
+    let calendar = empty_calendar().with_component(busy);
+    let text = print(&calendar);
+    Ok(Response::status(200).body("text/calendar; charset=utf-8", text))
 }
 
-/// Adds when the objects of a calendar make its owner busy; those of a calendar whose
-/// schedule-calendar-transp is transparent do not. RFC 6638 §9.1
-async fn add(
-    cx: &Context,
-    timeline: &mut Timeline,
-    range: &Range,
-    (place, collection): (&Place, &Collection),
-) -> Result<(), Error> {
-    if collection.settings.transparent {
-        return Ok(());
+fn refused(error: NoAnswer) -> Error {
+    match error {
+        NoAnswer::Store(error) => error.into(),
+        NoAnswer::TooMuch(error) => report::too_much(error),
     }
-    let limits = Limits::of(&cx.shared.limits);
-    let floating = zone::of_collection(place, collection, &limits.ical);
-    let members = place.home.members(collection).await?;
-    let counts = |component| {
-        use Component::{Availability, Event, FreeBusy};
-        matches!(component, Some(Event | FreeBusy | Availability))
-    };
-    let found = members.overlapping(range, &floating, None).into_iter();
-    let headers: Vec<Header> = found
-        .map(|(header, _)| header)
-        .filter(|header| counts(header.component))
-        .collect();
-    for compiled in place.home.compiled(&headers).await? {
-        timeline
-            .add(&compiled, &floating, &limits.recur)
-            .map_err(report::too_much)?;
-    }
-    Ok(())
 }

@@ -5,12 +5,13 @@
 //! with a suffix for jCal and for other VTIMEZONEs than are stored (RFC 9110 §8.8.3).
 
 use super::accept::Accept;
-use super::data::{DataRequest, Format};
+use super::data::DataRequest;
 use super::limits::Limits;
 use super::shape::{Shaping, Timezones, shape};
 use super::{export, page, zone};
 use crate::dav::conditional::Current;
 use crate::dav::{Answer, Context, Error, Place, Request, Resource, Response, conditional, date};
+use crate::ical::Format;
 use crate::store::{Collection, Header};
 use bytes::Bytes;
 use std::sync::Arc;

@@ -5,7 +5,6 @@
 //! `freebusy`) read the store and write the answer. What is supported is in `table`.
 
 mod accept;
-mod busy;
 pub mod collation;
 pub mod data;
 mod data_row;

@@ -4,10 +4,9 @@
 //! One list for PUT, COPY, MOVE and import. What depends on other objects (the UID) is asked where
 //! the calendar's view is at hand.
 
-use super::data::Format;
 use super::limits::Limits;
 use crate::dav::{Condition, Error};
-use crate::ical::{Breach, CalendarObject, Component, Kind, from_jcal, print};
+use crate::ical::{Breach, CalendarObject, Component, Format, Kind, from_jcal, print};
 use crate::recur::{self, RecurFault, RecurProblem, RuleError, compile};
 use crate::store::{self, Collection};
 use bytes::Bytes;
@@ -105,21 +104,9 @@ pub(super) fn too_long(limits: &Limits) -> String {
     format!("At most {} bytes can be stored.", limits.resource_bytes)
 }
 
-/// The format of a body: iCalendar also where no type is given, as curl and cadaver do.
+/// The format of a body.
 fn format(media_type: Option<&str>) -> Result<Format, Error> {
-    let Some(media_type) = media_type.filter(|t| !t.trim().is_empty()) else {
-        return Ok(Format::ICalendar);
-    };
-    let charset = media_type
-        .split(';')
-        .filter_map(|parameter| parameter.trim().split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map(|(_, value)| value.trim().trim_matches('"').to_ascii_lowercase());
-    let readable = matches!(
-        charset.as_deref(),
-        None | Some("utf-8" | "utf8" | "us-ascii")
-    );
-    Format::of(media_type).filter(|_| readable).ok_or_else(|| {
+    Format::of_body(media_type).ok_or_else(|| {
         Condition::SupportedCalendarData.because("text/calendar in UTF-8 is stored.")
     })
 }

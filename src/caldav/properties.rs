@@ -2,11 +2,11 @@
 //! draft-daboo-caldav-extensions §4.1.
 
 use super::collation::Collation;
-use super::data::Format;
 use super::limits::Limits;
 use super::{tzdist, zone};
 use crate::dav::draft::store;
 use crate::dav::{Condition, Context, Draft, Error, Found, Reading, SetFn};
+use crate::ical::Format;
 use crate::ical::{Timestamp, When, parse};
 use crate::recur::Scale;
 use crate::store::{Component, Components, Timezone};

@@ -1,8 +1,9 @@
 //! From an object's text to the calendar data a client asked for. RFC 4791 §7.6, §9.6, RFC 7809 §3.1.3
 
-use super::data::{DataRequest, Format, Recurrence};
+use super::data::{DataRequest, Recurrence};
 use super::expand::{expand, limit_busy, limit_recurrence};
 use super::matching::Subject;
+use crate::ical::Format;
 use crate::ical::{self, Component, parse, print, to_jcal};
 use crate::recur::{self, Compiled, TooMuch, Zone, add_timezones, compile, strip_timezones};
 

@@ -2,12 +2,9 @@
 //! once, and a stream split into objects, one for each UID with the VTIMEZONEs it needs (RFC 4791
 //! §4.1).
 
-use crate::ical::{Component, Date, Property, print_to};
+use crate::ical::{Component, Date, PRODID, Property, print_to};
 use crate::recur::{Zone, vtimezone};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// What a server names itself in objects it writes. RFC 5545 §3.7.3
-pub const PRODID: &str = "-//Kalends//Kalends//EN";
 
 /// One object found in a stream.
 #[derive(Debug, Clone)]
@@ -20,13 +17,6 @@ pub struct Part {
     pub uid_made: bool,
     /// The line of the stream at which its first component begins.
     pub line: u32,
-}
-
-/// A VCALENDAR without components, by this server. RFC 5545 §3.6
-pub fn empty_calendar() -> Component {
-    Component::new("VCALENDAR")
-        .with(Property::new("VERSION", "2.0"))
-        .with(Property::new("PRODID", PRODID))
 }
 
 /// Objects being merged into one VCALENDAR, each time zone once and in front. Where objects define
@@ -261,6 +251,7 @@ pub fn file_name(uid: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ical::empty_calendar;
     use crate::ical::{Limits, parse, print};
 
     const STREAM: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nMETHOD:PUBLISH\r\n\

@@ -7,10 +7,10 @@
 //! is listed as a zone.
 
 use super::accept::Accept;
-use super::data::Format;
-use super::stream::empty_calendar;
 use super::zone;
 use crate::dav::{Path, Request, Response};
+use crate::ical::Format;
+use crate::ical::empty_calendar;
 use crate::ical::{Date, LocalTime, Timestamp, print, to_jcal};
 use crate::recur::{Zone, tzdata_version, vtimezone, zone_names};
 use bytes::Bytes;

@@ -1,22 +1,14 @@
 //! The time zone of floating times and dates: RFC 4791 §7.3, §9.8 and RFC 7809 §3.1.5-3.1.6.
 
-use super::stream::empty_calendar;
 use crate::dav::{Condition, Error, Place};
-use crate::ical::{Component, Date, Limits, parse, print};
-use crate::recur::{Zone, vtimezone};
-use crate::store::{Collection, Timezone};
+use crate::ical::{Date, Limits, empty_calendar, print};
+use crate::recur::{Zone, lone_vtimezone, vtimezone};
+use crate::store::{Collection, floating_zone};
 use crate::xml::{Element, Name};
 
-/// The zone in which floating times of a collection lie: its own, else its owner's, else UTC.
-/// RFC 4791 §7.3
+/// The zone in which floating times of a collection lie. RFC 4791 §7.3
 pub(super) fn of_collection(place: &Place, collection: &Collection, limits: &Limits) -> Zone {
-    let own = match &collection.settings.timezone {
-        Some(Timezone::Id(id)) => named(id),
-        Some(Timezone::Text(text)) => of_text(text, limits),
-        None => None,
-    };
-    own.or_else(|| named(place.owner.timezone.as_deref()?))
-        .unwrap_or_else(Zone::utc)
+    floating_zone(&place.owner, collection, limits)
 }
 
 /// The zone that a query names itself. RFC 4791 §9.8, RFC 7809 §6.2
@@ -42,25 +34,14 @@ pub(super) fn named(id: &str) -> Option<Zone> {
     Zone::named(id)
 }
 
-/// The VTIMEZONE in an iCalendar object that has exactly one, and nothing else. RFC 4791 §5.2.2
-fn definition_in(text: &str, limits: &Limits) -> Option<Component> {
-    let parsed = parse(text.as_bytes(), limits);
-    let sound = parsed.fault().is_none();
-    let [calendar] = parsed.calendars.try_into().ok()?;
-    let one = calendar.all_components().count() == 1;
-    let zone = calendar.component("VTIMEZONE").is_some();
-    (sound && one && zone && calendar.is("VCALENDAR")).then_some(calendar)
-}
-
-/// The zone of such an object.
+/// The zone of an iCalendar object with one VTIMEZONE. RFC 4791 §5.2.2
 pub(super) fn of_text(text: &str, limits: &Limits) -> Option<Zone> {
-    Zone::of_vtimezone(definition_in(text, limits)?.component("VTIMEZONE")?)
+    Zone::of_vtimezone(&lone_vtimezone(text, limits)?)
 }
 
 /// The TZID of such an object. RFC 7809 §3.1.5
 pub(super) fn id_of_text(text: &str, limits: &Limits) -> Option<String> {
-    let calendar = definition_in(text, limits)?;
-    Some(calendar.component("VTIMEZONE")?.text("TZID")?.into_owned())
+    Some(lone_vtimezone(text, limits)?.text("TZID")?.into_owned())
 }
 
 /// An iCalendar object with the definition of a zone the server knows. RFC 7809 §3.1.5

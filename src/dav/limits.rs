@@ -24,6 +24,8 @@ pub struct Limits {
     pub attendees: usize,
     /// Components of one meeting, those of single instances included, that answers may lead to.
     pub overrides: usize,
+    /// Days that one question for busy time may be about. RFC 6638 §5
+    pub free_busy_days: i64,
     /// A multistatus, in bytes: a longer one is refused or truncated.
     pub multistatus_bytes: usize,
     /// Principals that a search answers with.
@@ -52,6 +54,7 @@ impl Default for Limits {
             instances: 20_000,
             attendees: 1_000,
             overrides: 2_000,
+            free_busy_days: 800,
             multistatus_bytes: 256 << 20,
             matches: 500,
             lookups: 10_000_000,

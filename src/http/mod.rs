@@ -18,6 +18,8 @@ mod forwarded;
 mod framing;
 mod methods;
 pub mod metrics;
+#[cfg(test)]
+mod outbox_tests;
 mod proxy;
 mod pulse;
 #[cfg(test)]

@@ -240,6 +240,17 @@ impl Component {
     }
 }
 
+/// What this program names itself in objects it writes. RFC 5545 §3.7.3
+pub const PRODID: &str = "-//Kalends//Kalends//EN";
+
+/// A VCALENDAR without components, by this program. RFC 5545 §3.6
+#[must_use]
+pub fn empty_calendar() -> Component {
+    Component::new("VCALENDAR")
+        .with(Property::new("VERSION", "2.0"))
+        .with(Property::new("PRODID", PRODID))
+}
+
 impl PartialEq for Component {
     fn eq(&self, other: &Component) -> bool {
         self.name == other.name && self.items == other.items

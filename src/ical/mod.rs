@@ -8,6 +8,7 @@ mod address;
 mod component;
 mod date;
 mod duration;
+mod format;
 mod jcal;
 #[cfg(test)]
 mod jcal_tests;
@@ -27,9 +28,10 @@ mod tree_tests;
 pub mod values;
 
 pub use address::{CalAddress, address, address_key, same_address};
-pub use component::{Component, Item, Junk};
+pub use component::{Component, Item, Junk, PRODID, empty_calendar};
 pub use date::{Date, Weekday, days_in_month, days_in_year, is_leap};
 pub use duration::Duration;
+pub use format::Format;
 pub use jcal::{JcalError, from_jcal, to_jcal};
 pub use object::{Breach, CalendarObject, Kind};
 pub use parse::{Limits, Parsed, parse};

@@ -31,6 +31,7 @@ pub struct BusyPeriod {
 #[derive(Clone, Debug)]
 pub struct Timeline {
     range: Range,
+    owner: Vec<String>,
     periods: Vec<BusyPeriod>,
     layers: Vec<Layer>,
 }
@@ -80,8 +81,16 @@ impl Timeline {
     /// A range in which nobody is busy yet.
     #[must_use]
     pub fn new(range: Range) -> Timeline {
+        Timeline::of(range, Vec::new())
+    }
+
+    /// A range in which somebody with these addresses is not busy yet; each is in the form of
+    /// [`address_key`](crate::ical::address_key). Events that they declined will not count.
+    #[must_use]
+    pub fn of(range: Range, owner: Vec<String>) -> Timeline {
         Timeline {
             range,
+            owner,
             periods: Vec::new(),
             layers: Vec::new(),
         }
@@ -114,7 +123,12 @@ impl Timeline {
                     &query,
                     &mut work,
                     &mut |instance, source| match &source.busy {
-                        Busy::Event(kind) => self.push(instance.from, instance.to, kind, &mut room),
+                        Busy::Event { declined, .. } if self.is_among(declined) => {
+                            ControlFlow::Continue(())
+                        }
+                        Busy::Event { kind, .. } => {
+                            self.push(instance.from, instance.to, kind, &mut room)
+                        }
                         Busy::Availability(_) => {
                             layers.push((source.index, (instance.from, instance.to)));
                             ControlFlow::Continue(())
@@ -137,6 +151,10 @@ impl Timeline {
             }
         }
         Ok(())
+    }
+
+    fn is_among(&self, keys: &[String]) -> bool {
+        keys.iter().any(|key| self.owner.contains(key))
     }
 
     /// The periods of VFREEBUSY components.

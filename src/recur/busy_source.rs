@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::ical::values::{self, Period};
-use crate::ical::{Component, Kind};
+use crate::ical::{Component, Kind, address};
 
 use super::instances::sets_of;
 use super::set::Set;
@@ -31,8 +31,11 @@ pub enum FbType {
 pub(super) enum Busy {
     /// Nothing: to-dos and journals.
     Nothing,
-    /// Every instance of an event is of that type.
-    Event(FbType),
+    /// Every instance of an event is of that type, but not for those who declined.
+    Event {
+        kind: FbType,
+        declined: Box<[String]>,
+    },
     /// The periods of a VFREEBUSY.
     Periods(Vec<(Period, FbType)>),
     /// A VAVAILABILITY.
@@ -78,7 +81,10 @@ impl FbType {
 impl Busy {
     pub(super) fn read(component: &Component, kind: Kind, zones: &Zones) -> Busy {
         match kind {
-            Kind::Event => Busy::Event(event_type(component)),
+            Kind::Event => Busy::Event {
+                kind: event_type(component),
+                declined: declined(component),
+            },
             Kind::FreeBusy => {
                 let typed = component.properties("FREEBUSY").flat_map(|property| {
                     let kind = property.param("FBTYPE");
@@ -118,4 +124,15 @@ fn event_type(component: &Component) -> FbType {
     } else {
         FbType::Busy
     }
+}
+
+/// The keys of the attendees who will not come: they declined or sent somebody else.
+/// RFC 5545 §3.2.12
+fn declined(component: &Component) -> Box<[String]> {
+    let attendees = component.properties("ATTENDEE").map(address);
+    let absent = |partstat: &str| matches!(partstat, "DECLINED" | "DELEGATED");
+    attendees
+        .filter(|attendee| absent(&attendee.partstat()))
+        .map(|attendee| attendee.key())
+        .collect()
 }

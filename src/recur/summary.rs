@@ -306,7 +306,7 @@ impl Compiled {
         for source in self.sets.iter().flat_map(Set::sources) {
             match &source.busy {
                 Busy::Nothing => {}
-                Busy::Event(kind) => kinds.add(kind),
+                Busy::Event { kind, .. } => kinds.add(kind),
                 Busy::Periods(periods) => periods.iter().for_each(|(_, kind)| kinds.add(kind)),
                 Busy::Availability(availability) => kinds.add(&availability.kind),
             }

@@ -3,7 +3,7 @@
 //!
 //! **Gaps**: changes are listed for the years 1900 to 2199; after them the last offset stays.
 
-use crate::ical::{Component, Date, LocalTime, Property, Timestamp, When, values};
+use crate::ical::{self, Component, Date, LocalTime, Property, Timestamp, When, values};
 
 use super::expand::{Limits, Series};
 use super::rule::Rule;
@@ -31,6 +31,17 @@ const OBSERVANCES: usize = 2_000;
 /// The most changes that are kept.
 const CHANGES: usize = 20_000;
 const YEARS: (i32, i32) = (1900, 2200);
+
+/// The VTIMEZONE in an iCalendar object that has exactly one, and nothing else. RFC 4791 §5.2.2
+#[must_use]
+pub fn lone_vtimezone(text: &str, limits: &ical::Limits) -> Option<Component> {
+    let parsed = ical::parse(text.as_bytes(), limits);
+    let sound = parsed.fault().is_none();
+    let [calendar] = parsed.calendars.try_into().ok()?;
+    let one = calendar.all_components().count() == 1;
+    let zone = calendar.component("VTIMEZONE").cloned()?;
+    (sound && one && calendar.is("VCALENDAR")).then_some(zone)
+}
 
 impl Table {
     /// The changes that a VTIMEZONE describes; none where it has no usable observance.

@@ -4,8 +4,10 @@
 //! after the commit [`deliver()`] makes each row a change of its recipient's home, and the worker what is left. What is
 //! supported is in the rows of [`TABLE`], file by file.
 
+mod busy_time;
 mod default_calendar;
 mod deliver;
+mod free_busy;
 mod implicit;
 mod inbox;
 pub mod journal;
@@ -13,11 +15,13 @@ mod known;
 mod limits;
 mod messages;
 pub mod queue;
+mod request;
 mod table;
 mod tag;
 mod who;
 pub mod worker;
 
+pub use busy_time::{Asked, Mask, NoAnswer, add_calendar, busy_time};
 pub use default_calendar::default_calendar;
 pub use deliver::deliver;
 pub use implicit::{Decided, Target, put, remove};

@@ -1,11 +1,11 @@
 //! What scheduling adds to the tables. RFC 6638
 
-use super::{default_calendar, inbox};
+use super::{default_calendar, free_busy, inbox};
 use crate::dav::{Table, Token};
 
 /// The rows of this module.
 pub const TABLE: Table = Table {
-    methods: &[],
+    methods: free_busy::METHODS,
     reports: &[],
     properties: &[default_calendar::PROPERTIES, inbox::PROPERTIES],
     collections: &[],

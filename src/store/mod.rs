@@ -56,6 +56,7 @@ mod collection;
 mod compiled;
 mod directory;
 mod error;
+mod floating;
 mod header;
 mod history;
 mod home;
@@ -84,6 +85,7 @@ pub use collection::{
 };
 pub use directory::{Directory, DirectoryChange};
 pub use error::{Error, Limits, Refusal};
+pub use floating::floating_zone;
 pub use header::Header;
 pub use history::{RemovedCollection, Version};
 pub use home::Home;

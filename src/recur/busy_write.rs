@@ -1,22 +1,23 @@
-//! The answer to CALDAV:free-busy-query: one VFREEBUSY with the busy periods of a range.
-//! RFC 4791 §7.10, RFC 5545 §3.6.4
+//! Busy time as it is told: one VFREEBUSY with the busy periods of a range (RFC 4791 §7.10,
+//! RFC 5545 §3.6.4).
 //!
 //! Free time is what is not busy, and is not written.
 
-use super::stream::empty_calendar;
+use super::busy::BusyPeriod;
+use super::busy_source::FbType;
+use super::range::Range;
 use crate::ical::{Component, Duration, Property, Timestamp, When};
-use crate::recur::{BusyPeriod, FbType, Range};
 
-/// The VCALENDAR with a VFREEBUSY that has these periods, which are sorted and merged.
-pub(super) fn free_busy(range: &Range, periods: &[BusyPeriod], now: Timestamp) -> Component {
+/// The VFREEBUSY that has these periods, which are sorted and merged.
+#[must_use]
+pub fn free_busy(range: &Range, periods: &[BusyPeriod], now: Timestamp) -> Component {
     let utc = |name, instant| Property::when_value(name, &When::Utc(instant));
     let busy = Component::new("VFREEBUSY")
         .with(utc("DTSTAMP", now))
         .with(utc("DTSTART", range.start))
         .with(utc("DTEND", range.end));
     let periods = periods.iter().filter(|p| p.kind != FbType::Free);
-    let busy = periods.map(period).fold(busy, Component::with);
-    empty_calendar().with_component(busy)
+    periods.map(period).fold(busy, Component::with)
 }
 
 /// One FREEBUSY property. RFC 5545 §3.8.2.6, §3.2.9
