@@ -124,6 +124,9 @@ pub fn compile(calendar: &Component) -> Compiled {
         let components: Vec<_> = calendar.components(kind.component_name()).collect();
         sets = sets_of(&components, kind, &zones, &mut problems);
     }
+    if kind == Some(Kind::Event) && calendar.property("METHOD").is_some() {
+        sets.iter_mut().for_each(Set::open);
+    }
     Compiled {
         kind,
         zones,

@@ -8,6 +8,7 @@
 use crate::ical::values::{self, PeriodEnd};
 use crate::ical::{Component, Kind, LocalTime, Property, Timestamp, When};
 
+use super::busy_source::Busy;
 use super::expand::{Last, Limits, Series, TooMuch, Work};
 use super::instances::{Instance, Part, RecurProblem};
 use super::range::DAY;
@@ -253,6 +254,17 @@ impl Set {
         self.master
             .as_ref()
             .is_some_and(|master| master.series.iter().any(endless))
+    }
+
+    /// Events without DTSTART, which scheduling messages may have, are in every range and make
+    /// nobody busy. RFC 6638 §2.3
+    pub(super) fn open(&mut self) {
+        let master = self.master.iter_mut().map(|master| &mut master.source);
+        let overrides = self.overrides.iter_mut().map(|it| &mut it.source);
+        for source in master.chain(overrides).filter(|s| s.start.is_none()) {
+            source.row = Row::Open(None);
+            source.busy = Busy::Nothing;
+        }
     }
 
     /// All its components.
