@@ -57,6 +57,45 @@ pub async fn deliver(shared: &Arc<Shared>, receipt: &Receipt, now: Timestamp) {
     }
 }
 
+/// Applies a message that came from outside to the home of somebody of this server, and delivers what follows from it.
+/// The caller answers for the sender being who the message says.
+///
+/// # Errors
+/// What the store answers; then nothing has happened.
+pub async fn receive(
+    shared: &Arc<Shared>,
+    to: Id,
+    message: &Message,
+    now: Timestamp,
+) -> Result<Reason, Error> {
+    let mut last = Error::Conflict;
+    for _ in 0..ATTEMPTS {
+        let turn = shared.store.turn(&[to]).await?;
+        let home = turn.home(to).cloned().ok_or(store::Refusal::NoHome)?;
+        let desk = Desk::of(shared, home, to, now).await?;
+        if desk.owner.is_none() || !desk.home.exists() {
+            return Err(store::Refusal::NoHome.into());
+        }
+        let actor = Actor {
+            principal: None,
+            client: message.from.clone(),
+        };
+        let mut change = Change::new(now, actor, message.method.to_string());
+        let reasons = desk
+            .receive(&mut change, &message.uid, std::slice::from_ref(message))
+            .await?;
+        match shared.store.commit(change, turn).await {
+            Ok(receipt) => {
+                deliver(shared, &receipt, now).await;
+                return Ok(reasons.first().copied().unwrap_or(Reason::Unreadable));
+            }
+            Err(Error::Conflict) => last = Error::Conflict,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
 /// What became of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worked {

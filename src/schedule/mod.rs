@@ -23,7 +23,7 @@ pub mod worker;
 
 pub use busy_time::{Asked, Mask, NoAnswer, add_calendar, busy_time};
 pub use default_calendar::default_calendar;
-pub use deliver::deliver;
+pub use deliver::{deliver, receive};
 pub use implicit::{Decided, Target, put, remove};
 pub use inbox::takes;
 pub use messages::messages_of;

@@ -1,11 +1,34 @@
-//! Which objects are scheduling object resources, and where one of a UID is in a home (RFC 6638 §3.1, §3.2.4.1).
+//! Which objects are scheduling object resources, their Schedule-Tag, and where one of a UID is in a home
+//! (RFC 6638 §3.1, §3.2.4.1, §3.2.10, §9.3).
 //!
 //! The store keeps a Schedule-Tag with each of them, so that an object without one is none.
 
+use crate::dav::{Found, Get, Kinds, Listed, Needs, Property, Reading, Set};
 use crate::ical::Component;
 use crate::itip::{Addresses, Meeting};
 use crate::store::{self, Collection, Header, Home, Kind};
+use crate::xml::{Name, Writer};
 use std::sync::Arc;
+
+/// The rows of this file.
+pub(super) const PROPERTIES: &[Property] = &[Property {
+    name: Name::caldav("schedule-tag"),
+    spec: "RFC 6638 §9.3",
+    on: Kinds::OBJECT,
+    allprop: Listed::OnRequest,
+    needs: Needs::Row,
+    get: Get::Content(get),
+    set: Set::Protected,
+}];
+
+fn get(reading: &Reading<'_>, out: &mut Writer) -> Found {
+    let tag = reading.resource.header().and_then(Header::schedule_tag);
+    if let Some(tag) = &tag {
+        // A tag of ours holds nothing that XML would have escaped.
+        out.raw(tag);
+    }
+    Found::when(tag.is_some())
+}
 
 /// Whether an object in the calendar of whom `who` is about is a scheduling object resource: theirs as organizer, or
 /// one that invites them. RFC 6638 §3.1

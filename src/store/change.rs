@@ -249,7 +249,7 @@ impl HomeChange {
         };
         self.steps
             .push(Step::Relocate(from.clone(), to, name.into()));
-        self.stamps(to, at, from.tag)
+        self.stamps(to, at, from.tag.map(|_| at))
     }
 
     /// Replaces the dead properties of an object; its ETag stays.

@@ -281,7 +281,8 @@ impl Stage<'_> {
             uid: Some(old.uid().to_owned()),
             component: old.component,
             summary: old.summary().to_vec(),
-            tag: old.tag.map_or(Tag::None, Tag::Keep),
+            // RFC 6638 §3.2.10: a MOVE changes it.
+            tag: old.tag.map_or(Tag::None, |_| Tag::Move),
             shared: Sharing::Moves,
         };
         let at = self.second();
