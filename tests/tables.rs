@@ -9,12 +9,7 @@ use std::path::Path;
 use kalends::dav::{self, Condition, Table};
 
 /// The sections that no case shows, and why.
-const NOT_SHOWN: &[(&str, &str)] = &[
-    ("RFC 4331 §6", "the disk would have to be full"),
-    ("RFC 6638 §3.2.4.4", SCHEDULING),
-];
-
-const SCHEDULING: &str = "the server does not claim calendar-auto-schedule";
+const NOT_SHOWN: &[(&str, &str)] = &[("RFC 4331 §6", "the disk would have to be full")];
 
 const TABLES: [&Table; 3] = [
     &dav::TABLE,

@@ -25,14 +25,19 @@ async fn put(cx: &mut Context, request: &Request) -> Result<Response, Error> {
     let limits = Limits::of(&cx.shared.limits);
     let received = object::receive(media_type, &request.body, &limits)?;
     object::admit(&received.object, &target.collection, &limits)?;
-    unique(cx, &target, &received.object.uid).await?;
-    let scheduled = schedule::Target {
+    let mut scheduled = schedule::Target {
         place: &target.place,
         collection: &target.collection,
         name: &target.name,
         existing: target.existing.as_ref(),
+        adopted: None,
     };
-    let decided = schedule::put(cx, &scheduled, &received.object).await?;
+    let adopted = schedule::adopted(cx, &scheduled, &received.object).await?;
+    scheduled.adopted = adopted.as_ref();
+    if adopted.is_none() {
+        unique(cx, &target, &received.object.uid).await?;
+    }
+    let mut decided = schedule::put(cx, &scheduled, &received.object).await?;
     let received = match &decided.calendar {
         Some(calendar) => received.with(calendar),
         None => received,
@@ -41,6 +46,7 @@ async fn put(cx: &mut Context, request: &Request) -> Result<Response, Error> {
         tag: decided.tag,
         ..object::stored(&target.name, &received)
     };
+    decided.adopt(cx, &scheduled);
     let home = cx.change.home(&target.place.home);
     let stamps = home.put(target.collection.id, put);
     decided.stage(cx, &scheduled, stamps.text)?;

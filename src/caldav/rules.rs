@@ -68,6 +68,7 @@ fn remove<'a>(cx: &'a mut Context, resource: &'a Resource) -> Boxed<'a, ()> {
                     collection,
                     name: header.name(),
                     existing: Some(header),
+                    adopted: None,
                 };
                 schedule::remove(cx, &target).await
             }

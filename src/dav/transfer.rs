@@ -186,11 +186,8 @@ fn copy_of(header: &Header, name: &str, text: bytes::Bytes) -> Put {
         uid: (!uid.is_empty()).then(|| uid.to_owned()),
         component: header.component,
         summary: header.summary().to_vec(),
-        tag: if header.tag.is_some() {
-            Tag::Move
-        } else {
-            Tag::None
-        },
+        // RFC 6638 §3.2.4.1: there is one scheduling object of a UID, and this is another.
+        tag: Tag::None,
         shared: Sharing::Moves,
     }
 }

@@ -3,12 +3,13 @@
 //! The messages are computed here to write SCHEDULE-STATUS and to know who is told; what is staged with the object are
 //! rows that name the change, one for each recipient. They are delivered after the commit.
 
+use super::groups;
 use super::journal::{self, Decision};
 use super::known::Known;
 use super::messages;
 use super::queue::{Kind, MailItem, Payload};
 use super::tag;
-use super::who::{People, Way, way};
+use super::who::{People, Way, principal_of, way};
 use crate::dav::{Condition, Context, Error, Place, collection_href};
 use crate::ical::{CalendarObject, Component};
 use crate::itip::{self, Addresses, Intent, Message, Outgoing, Refused, Weight};
@@ -27,6 +28,17 @@ pub struct Target<'a> {
     pub name: &'a str,
     /// What is there.
     pub existing: Option<&'a Header>,
+    /// The object that goes there with the change.
+    pub adopted: Option<&'a Adopted>,
+}
+
+/// An object that delivery placed and that its owner's program puts under a name of its own.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    /// The calendar that it is in.
+    pub collection: Arc<Collection>,
+    /// What it is.
+    pub header: Header,
 }
 
 /// What scheduling makes of an object that is stored.
@@ -59,6 +71,16 @@ impl Decided {
         }
     }
 
+    /// Stages that an adopted object goes where it is put; before the object is.
+    pub fn adopt(&mut self, cx: &mut Context, target: &Target<'_>) {
+        let (Some(plan), Some(adopted)) = (&mut self.plan, target.adopted) else {
+            return;
+        };
+        let home = cx.change.home(&target.place.home);
+        let stamps = home.relocate(&adopted.header, target.collection.id, target.name);
+        plan.old = Some(stamps.text);
+    }
+
     /// Stages what is sent, in the change that stores the object; its text will have this position.
     pub fn stage(self, cx: &mut Context, target: &Target<'_>, text: Position) -> Result<(), Error> {
         match self.plan {
@@ -74,7 +96,9 @@ pub async fn put(
     target: &Target<'_>,
     object: &CalendarObject,
 ) -> Result<Decided, Error> {
+    let adopted = target.adopted.map(|adopted| &adopted.header);
     let existing = target.existing.filter(|header| header.tag.is_some());
+    let existing = existing.or(adopted);
     let named = object
         .components()
         .any(|component| component.property("ORGANIZER").is_some());
@@ -82,39 +106,151 @@ pub async fn put(
         return Ok(Decided::plain());
     }
     let old = old_text(cx, target, existing).await?;
-    let people = People::of(&cx.directory, target.place.owner.id, cx.shared.outside);
-    let people = people.in_calendar(old.as_ref());
-    let who = people.in_calendar(Some(&object.calendar)).addresses();
+    let people = People::of(&cx.directory, target.place.owner.id, cx.shared.outside)
+        .in_calendar(old.as_ref())
+        .in_calendar(Some(&object.calendar));
+    let who = people.addresses();
     let is_scheduling = tag::is_scheduling(&object.calendar, &who);
-    if existing.is_none() && !is_scheduling {
-        return Ok(Decided::plain());
-    }
     if existing.is_none() {
+        if !is_scheduling {
+            return Ok(Decided::plain());
+        }
         unique(cx, target, &object.uid).await?;
     }
-    let outgoing = outgoing(
-        cx,
-        (old.as_ref(), Some(&object.calendar)),
-        &who,
-        Intent::Change,
-    )?;
+    let merged = merged(cx, target, (old.as_ref(), &object.calendar), &who).await?;
+    let sent = merged.as_ref().unwrap_or(&object.calendar);
+    let expanded = expanded(cx, target, sent)?;
+    let sent = expanded.as_ref().unwrap_or(sent);
+    let who = people.in_calendar(Some(sent)).addresses();
+    let outgoing = outgoing(cx, (old.as_ref(), Some(sent)), &who, Intent::Change)?;
     let mut plan = Plan::of(&outgoing, &who, &object.uid);
     plan.old = existing.map(|header| header.text);
-    plan.force(&object.calendar, &who);
-    if existing.is_none() {
-        let known = Known::of(&target.place.home, &object.uid).await?;
-        let known = known.filter(|known| known.gone);
-        plan.known = known.map(|known| Known {
-            gone: false,
-            placed: None,
-            ..known
-        });
-    }
+    plan.force(sent, &who);
+    plan.known = known(target, &object.uid, existing).await?;
+    let store = outgoing.store.or(expanded).or(merged);
     Ok(Decided {
-        calendar: outgoing.store.filter(|store| *store != object.calendar),
+        calendar: store.filter(|store| *store != object.calendar),
         tag: if is_scheduling { Tag::Move } else { Tag::None },
         plan: Some(plan),
     })
+}
+
+/// What is known of the UID from now on, where that changes: an object that is there again is not gone, and one that
+/// was put by its owner's program was not placed by delivery.
+async fn known(
+    target: &Target<'_>,
+    uid: &str,
+    existing: Option<&Header>,
+) -> Result<Option<Known>, Error> {
+    if existing.is_some() && target.adopted.is_none() {
+        return Ok(None);
+    }
+    let known = Known::of(&target.place.home, uid).await?;
+    Ok(known.map(|known| Known {
+        gone: false,
+        placed: None,
+        ..known
+    }))
+}
+
+/// The object with the answers that its program could not know of: it says which Schedule-Tag it has seen, and since
+/// then only participation has changed. RFC 6638 §3.2.10.1
+async fn merged(
+    cx: &Context,
+    target: &Target<'_>,
+    (old, new): (Option<&Component>, &Component),
+    who: &Addresses,
+) -> Result<Option<Component>, Error> {
+    let (Some(existing), Some(old)) = (target.existing, old) else {
+        return Ok(None);
+    };
+    let conditional = cx.request.headers.get("If-Schedule-Tag-Match").is_some();
+    let Some(seen) = existing
+        .tag
+        .filter(|tag| conditional && *tag != existing.text)
+    else {
+        return Ok(None);
+    };
+    let home = &target.place.home;
+    let base = home.header_at(target.collection, target.name, seen).await?;
+    let base = match base {
+        Some(header) => messages::read(&home.text(&header).await?, &cx.shared),
+        None => None,
+    };
+    let limits = super::limits::of(&cx.shared.limits);
+    Ok(base.and_then(|base| itip::merge(&base, old, new, who, &limits)))
+}
+
+/// The organizer's object with the members of its groups.
+fn expanded(
+    cx: &Context,
+    target: &Target<'_>,
+    calendar: &Component,
+) -> Result<Option<Component>, Error> {
+    let owner = target.place.owner.id;
+    let organizer = calendar
+        .all_components()
+        .find_map(|c| c.property("ORGANIZER"));
+    let own = organizer
+        .and_then(|o| principal_of(&cx.directory, o.value()))
+        .is_some_and(|principal| principal.id == owner);
+    let expanded = match own {
+        true => groups::expanded(calendar, &cx.directory, owner),
+        false => None,
+    };
+    let most = cx.shared.limits.attendees;
+    let attendees = |calendar: &Component| {
+        let components = calendar.all_components();
+        components.map(|c| c.properties("ATTENDEE").count()).max()
+    };
+    if expanded.as_ref().and_then(attendees) > Some(most) {
+        let sentence = format!("At most {most} attendees are kept, members of groups counted.");
+        return Err(Condition::MaxAttendeesPerInstance.because(sentence));
+    }
+    Ok(expanded)
+}
+
+/// The object that delivery placed, if this PUT to a free name is its owner's program that stores the copy it made of
+/// it: Apple's does so with an invitation it took out of the inbox. The UID and the organizer have to be the same, and
+/// the changes those of RFC 6638 §3.2.2.1; anything else is a conflict.
+pub async fn adopted(
+    cx: &Context,
+    target: &Target<'_>,
+    object: &CalendarObject,
+) -> Result<Option<Adopted>, Error> {
+    let named = object
+        .components()
+        .any(|component| component.property("ORGANIZER").is_some());
+    if target.existing.is_some() || !named {
+        return Ok(None);
+    }
+    let home = &target.place.home;
+    let Some(known) = Known::of(home, &object.uid).await? else {
+        return Ok(None);
+    };
+    let Some((calendar, name)) = known.placed.filter(|_| !known.gone) else {
+        return Ok(None);
+    };
+    let Some(collection) = home.collection_by_id(calendar).cloned() else {
+        return Ok(None);
+    };
+    let Some(header) = home.header(&collection, &name).await? else {
+        return Ok(None);
+    };
+    if header.tag.is_none() || header.uid() != object.uid {
+        return Ok(None);
+    }
+    let old = messages::read(&home.text(&header).await?, &cx.shared);
+    let people = People::of(&cx.directory, target.place.owner.id, cx.shared.outside);
+    let people = people.in_calendar(old.as_ref());
+    let who = people.in_calendar(Some(&object.calendar)).addresses();
+    let change = (old.as_ref(), Some(&object.calendar));
+    let limits = super::limits::of(&cx.shared.limits);
+    let allowed = itip::outgoing(change, &who, Intent::Change, cx.now, &limits).is_ok();
+    let invited = old
+        .as_ref()
+        .is_some_and(|old| !tag::is_organizer(old, &who));
+    Ok((allowed && invited).then_some(Adopted { collection, header }))
 }
 
 /// Stages what the removal of an object means. RFC 6638 §3.2.3.2

@@ -7,11 +7,15 @@ use crate::dav::{Table, Token};
 pub const TABLE: Table = Table {
     methods: free_busy::METHODS,
     reports: &[],
-    properties: &[default_calendar::PROPERTIES, inbox::PROPERTIES, tag::PROPERTIES],
+    properties: &[
+        default_calendar::PROPERTIES,
+        inbox::PROPERTIES,
+        tag::PROPERTIES,
+    ],
     collections: &[],
     tokens: TOKENS,
     deviations: &[],
-    rules: &[default_calendar::RULES],
+    rules: &[default_calendar::RULES, tag::RULES],
 };
 
 const TOKENS: &[Token] = &[Token {

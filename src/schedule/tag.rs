@@ -3,12 +3,33 @@
 //!
 //! The store keeps a Schedule-Tag with each of them, so that an object without one is none.
 
-use crate::dav::{Found, Get, Kinds, Listed, Needs, Property, Reading, Set};
+use crate::dav::{
+    Condition, Context, Entering, Error, Found, Get, Kinds, Listed, Needs, Property, Reading,
+    Rules, Set, Transfer, collection_href,
+};
 use crate::ical::Component;
 use crate::itip::{Addresses, Meeting};
 use crate::store::{self, Collection, Header, Home, Kind};
 use crate::xml::{Name, Writer};
 use std::sync::Arc;
+
+/// What there is to say of copies. RFC 6638 §3.2.3.3
+pub(super) const RULES: Rules = Rules {
+    admit: |cx, entering| Box::pin(admit(cx, entering)),
+    remove: |_, _| Box::pin(async { Ok(()) }),
+};
+
+/// One home has one scheduling object of a UID, so none is copied. The copy of a whole calendar has objects that nobody
+/// is told of; RFC 6638 §3.2.3.3 leaves it undefined.
+async fn admit(cx: &mut Context, entering: Entering<'_>) -> Result<(), Error> {
+    let (place, collection) = entering.from;
+    if entering.transfer != Transfer::Copy || entering.header.tag.is_none() {
+        return Ok(());
+    }
+    let mut href = collection_href(&cx.hrefs, &place.owner, &collection.name);
+    cx.hrefs.push(&mut href, entering.header.name());
+    Err(Condition::UniqueSchedulingObjectResource.at(href))
+}
 
 /// The rows of this file.
 pub(super) const PROPERTIES: &[Property] = &[Property {
@@ -47,6 +68,14 @@ pub(super) fn is_scheduling(calendar: &Component, who: &Addresses) -> bool {
             .any(|a| who.is_own(a.value()))
     };
     who.is_own(organizer.value()) || meeting.components().any(|(_, c)| invited(c))
+}
+
+/// Whether it is a meeting of the person whom `who` is about. RFC 6638 §3.1
+pub(super) fn is_organizer(calendar: &Component, who: &Addresses) -> bool {
+    let meeting = Meeting::read(calendar);
+    meeting
+        .and_then(|meeting| meeting.organizer())
+        .is_some_and(|organizer| who.is_own(organizer.value()))
 }
 
 /// The object of this UID in a home: the scheduling object resource, else any.
