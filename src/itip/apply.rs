@@ -1,18 +1,21 @@
 //! The organizer's messages in an attendee's calendar: REQUEST and ADD (RFC 5546 §3.2.2, §3.2.4, RFC 6638 §4.1).
 
 use super::compare::{self, Difference};
-use super::incoming::{Change, Inbox, Incoming, Mark, Reason, Received, ScheduleTag, State};
+use super::delegate;
+use super::incoming::{Change, Inbox, Incoming, Reason, Received, ScheduleTag};
 use super::meeting::{self, Key, Meeting, is_meeting};
 use super::message::{self, Message, Method, Weight};
 use super::people::{Person, partstat};
-use super::view;
+use super::sequence::{self, Step};
+use super::state::{Mark, State};
+use super::{cancel, view};
 use crate::ical::{Component, Property};
 use std::collections::BTreeMap;
 
 /// REQUEST: a new meeting, a change, or what others answered.
 pub(super) fn request(received: &Received<'_, '_>) -> Incoming {
     if let Err(reason) = from_organizer(received) {
-        return Incoming::nothing(received.state, reason);
+        return passed_on(received).unwrap_or_else(|| Incoming::nothing(received.state, reason));
     }
     let invited = received
         .meeting
@@ -25,6 +28,28 @@ pub(super) fn request(received: &Received<'_, '_>) -> Incoming {
         None => first(received),
         Some(existing) => update(received, existing),
     }
+}
+
+/// A part in a meeting that an attendee passes on. It makes a meeting the recipient does not have; what they have is the
+/// organizer's to change. RFC 5546 §3.2.2.3
+fn passed_on(received: &Received<'_, '_>) -> Option<Incoming> {
+    let sender = received.who.person(&received.message.from);
+    if !delegate::delegates(received.meeting, &sender, received.who) {
+        return None;
+    }
+    Some(match received.existing {
+        Some(_) => Incoming::nothing(received.state, Reason::Known),
+        None => {
+            let made = first(received);
+            match made.reason {
+                Reason::Invited => Incoming {
+                    reason: Reason::Delegated,
+                    ..made
+                },
+                _ => made,
+            }
+        }
+    })
 }
 
 pub(super) fn own<'c>(
@@ -56,29 +81,34 @@ pub(super) fn from_organizer(received: &Received<'_, '_>) -> Result<(), Reason> 
 
 /// A meeting the recipient does not have, or has no more.
 fn first(received: &Received<'_, '_>) -> Incoming {
-    let newest = received
-        .meeting
-        .components()
-        .map(|(_, c)| meeting::sequence(c))
-        .max()
-        .unwrap_or(0);
     if received.message.weight == Weight::Refresh {
         return Incoming::nothing(received.state, Reason::NoMeeting);
     }
-    if received
-        .state
-        .deleted
-        .is_some_and(|sequence| newest <= sequence)
-    {
-        return Incoming::nothing(received.state, Reason::Deleted);
-    }
-    if stale(received, None, newest) {
+    let invitations = received.meeting.components();
+    let mut components: BTreeMap<Option<Key>, Component> = invitations
+        .filter(|(key, c)| !outdated(received, *key, c))
+        .map(|(key, c)| (key, c.clone()))
+        .collect();
+    let whole = received.meeting.master.is_some();
+    if components.is_empty() || whole && !components.contains_key(&None) {
         return Incoming::nothing(received.state, Reason::Stale);
     }
-    let mut state = heard(received, received.meeting.components());
-    state.deleted = None;
+    let brought = components
+        .iter()
+        .any(|(key, c)| received.state.brings_back(*key, meeting::sequence(c)));
+    if !brought {
+        return Incoming::nothing(received.state, Reason::Deleted);
+    }
+    let mut state = heard(received, components.iter().map(|(key, c)| (*key, c)));
+    state.deleted.clear();
+    cancel::keep_cancelled(received, received.meeting, &mut components);
+    let mut calendar = object(received, &received.message.calendar);
+    calendar.retain_components(|c| !is_meeting(c));
+    for component in components.into_values() {
+        calendar.push_component(unread(received, component));
+    }
     Incoming {
-        object: Change::Put(object(received, &received.message.calendar)),
+        object: Change::Put(calendar),
         state,
         inbox: Inbox::Show,
         schedule_tag: ScheduleTag::Move,
@@ -86,12 +116,36 @@ fn first(received: &Received<'_, '_>) -> Incoming {
     }
 }
 
-fn stale(received: &Received<'_, '_>, key: Option<Key>, sequence: u64) -> bool {
-    received
-        .state
-        .heard
+/// A component without what is nobody's business here. RFC 6638 §7.3
+fn unread(received: &Received<'_, '_>, mut component: Component) -> Component {
+    for property in component.properties_mut("ATTENDEE") {
+        if !received.who.is_own(property.value()) {
+            property.remove_param("SCHEDULE-STATUS");
+        }
+    }
+    component
+}
+
+/// Whether something newer was heard of this instance, or of the series as a whole. RFC 5546 §2.1.5
+fn outdated(received: &Received<'_, '_>, key: Option<Key>, component: &Component) -> bool {
+    let (number, stamp) = (meeting::sequence(component), meeting::stamp(component));
+    let heard = &received.state.heard;
+    if heard
         .get(&key)
-        .is_some_and(|mark| mark.sequence > sequence)
+        .is_some_and(|mark| mark.newer_than(number, stamp))
+    {
+        return true;
+    }
+    // A series is sent with all its overrides: one that an older message has and the newer did not is there no more.
+    let newest = received
+        .meeting
+        .components()
+        .map(|(_, c)| meeting::stamp(c));
+    let newest = newest.max().unwrap_or(stamp);
+    key.is_some()
+        && heard
+            .get(&None)
+            .is_some_and(|series| series.stamp > newest && series.sequence >= number)
 }
 
 /// A message's calendar as an object to store: without METHOD.
@@ -99,11 +153,7 @@ fn object(received: &Received<'_, '_>, calendar: &Component) -> Component {
     let mut calendar = calendar.clone();
     calendar.remove("METHOD");
     for component in calendar.all_components_mut().filter(|c| is_meeting(c)) {
-        for property in component.all_properties_mut() {
-            if property.is("ATTENDEE") && !received.who.is_own(property.value()) {
-                property.remove_param("SCHEDULE-STATUS");
-            }
-        }
+        *component = unread(received, component.clone());
     }
     calendar
 }
@@ -134,20 +184,12 @@ pub(super) fn fresh<'m>(
     existing: &Meeting<'_>,
 ) -> BTreeMap<Option<Key>, &'m Component> {
     let newer = |key: Option<Key>, component: &Component| {
-        let (sequence, stamp) = (meeting::sequence(component), meeting::stamp(component));
-        if received
-            .state
-            .heard
-            .get(&key)
-            .is_some_and(|m| m.newer_than(sequence, stamp))
-        {
-            return false;
-        }
         let held = match key {
             None => existing.master,
             Some(key) => existing.overrides.get(&key).copied(),
         };
-        held.is_none_or(|held| meeting::sequence(held) <= sequence)
+        !outdated(received, key, component)
+            && held.is_none_or(|held| meeting::sequence(held) <= meeting::sequence(component))
     };
     received
         .meeting
@@ -176,6 +218,8 @@ fn update(received: &Received<'_, '_>, existing: &Meeting<'_>) -> Incoming {
         readmit(received, existing, &mut components);
         components
     };
+    let mut components = components;
+    cancel::keep_cancelled(received, existing, &mut components);
     if components.len() > received.limits.overrides {
         return Incoming::nothing(received.state, Reason::TooMany);
     }
@@ -191,7 +235,54 @@ fn update(received: &Received<'_, '_>, existing: &Meeting<'_>) -> Incoming {
         existing,
         components.into_values().collect(),
     );
-    finished(received, existing, calendar, state)
+    let outcome = finished(received, existing, calendar, state);
+    let messages = missed(received, existing, &fresh);
+    match outcome.reason {
+        Reason::Known if asks_again(received, &fresh) => Incoming {
+            inbox: Inbox::Show,
+            reason: Reason::AskedAgain,
+            messages,
+            ..outcome
+        },
+        _ => Incoming {
+            messages,
+            ..outcome
+        },
+    }
+}
+
+/// Whether a message that changes nothing is a newer question than the last one. RFC 5546 §3.2.2.7
+fn asks_again(received: &Received<'_, '_>, fresh: &BTreeMap<Option<Key>, &Component>) -> bool {
+    received.message.weight == Weight::News
+        && fresh.iter().any(|(key, component)| {
+            let newer = received
+                .state
+                .heard
+                .get(key)
+                .is_some_and(|mark| meeting::stamp(component) > mark.stamp);
+            let rsvp = own(received, component)
+                .and_then(|own| own.param("RSVP"))
+                .is_some_and(|rsvp| rsvp.eq_ignore_ascii_case("TRUE"));
+            newer && rsvp
+        })
+}
+
+/// The REFRESH that asks for the whole meeting if the message speaks of an instance that the recipient's series does not
+/// have: a message between was missed. RFC 5546 §4.7.2
+fn missed(
+    received: &Received<'_, '_>,
+    existing: &Meeting<'_>,
+    fresh: &BTreeMap<Option<Key>, &Component>,
+) -> Vec<Message> {
+    let whole = received.meeting.master.is_some() || existing.master.is_none();
+    let unknown = fresh
+        .keys()
+        .flatten()
+        .any(|key| !existing.has(*key, &received.limits.recur));
+    if whole || !unknown {
+        return Vec::new();
+    }
+    ask_for_all(received).into_iter().collect()
 }
 
 /// What the recipient holds, by instance.
@@ -283,7 +374,7 @@ fn readmit(
 }
 
 /// Takes one instance out of EXDATE.
-fn without_exception(master: &mut Component, existing: &Meeting<'_>, key: Key) {
+pub(super) fn without_exception(master: &mut Component, existing: &Meeting<'_>, key: Key) {
     let mut kept = Vec::new();
     for property in master.properties("EXDATE") {
         for date in crate::ical::values::whens(property) {
@@ -308,19 +399,11 @@ fn is_personal(property: &Property) -> bool {
         "COMPLETED",
         "ACKNOWLEDGED",
     ];
-    let name = property.name();
-    PERSONAL.iter().any(|own| property.is(own))
-        || name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("X-"))
-            && !name
-                .get(..5)
-                .is_some_and(|x| x.eq_ignore_ascii_case("X-ALT"))
-            && !name
-                .get(..12)
-                .is_some_and(|x| x.eq_ignore_ascii_case("X-MICROSOFT-"))
+    PERSONAL.iter().any(|own| property.is(own)) || view::is_private(property)
 }
 
 /// The organizer's component with what is the recipient's own taken from theirs.
-fn personal(
+pub(super) fn personal(
     received: &Received<'_, '_>,
     sent: &Component,
     old: Option<&Component>,
@@ -354,23 +437,40 @@ fn personal(
     component
 }
 
-/// The recipient's participation after a message: what they answered, unless the organizer knew it and asks again, or
-/// rescheduled.
+/// The recipient's participation after a message.
+///
+/// What they answered is theirs to say: an answer under way must not be undone by a message that crosses it. The organizer
+/// sets it back when the meeting is at another time now, or when they knew the answer and ask again; and tells it to
+/// somebody whose calendar does not know it yet.
 fn answer(
     received: &Received<'_, '_>,
     (sent, old): (&Component, &Component),
     key: Option<Key>,
 ) -> String {
     let told = own(received, sent).map_or_else(String::new, partstat);
-    let given = own(received, old).map_or_else(|| told.clone(), partstat);
-    let rescheduled = meeting::sequence(sent) > meeting::sequence(old);
-    let knew = received
-        .state
-        .heard
-        .get(&key)
-        .or_else(|| received.state.heard.get(&None))
-        .is_some_and(|mark| mark.partstat == given);
-    if told != "NEEDS-ACTION" || rescheduled || knew && given != "NEEDS-ACTION" {
+    let Some(given) = own(received, old).map(partstat) else {
+        return told;
+    };
+    if given == told || given == "NEEDS-ACTION" || meeting::is_cancelled(old) {
+        return told;
+    }
+    let Some(existing) = received.existing else {
+        return told;
+    };
+    let step = sequence::step(
+        (existing, old),
+        (received.meeting, sent),
+        &received.limits.recur,
+    );
+    let heard = &received.state.heard;
+    let mark = heard.get(&key).or_else(|| heard.get(&None));
+    let knew = mark.filter(|mark| mark.partstat == given);
+    let answered = meeting::stamp(old);
+    let set_back = told == "NEEDS-ACTION"
+        && (knew.is_some() || meeting::sequence(sent) > meeting::sequence(old))
+        && answered <= meeting::stamp(sent);
+    let corrected = told != "NEEDS-ACTION" && knew.is_some_and(|mark| answered <= mark.stamp);
+    if step == Step::Reschedule || set_back || corrected {
         told
     } else {
         given
@@ -417,8 +517,9 @@ pub(super) fn finished(
             ..Incoming::nothing(received.state, Reason::Known)
         };
     }
-    let quiet =
-        difference <= Difference::Participation || received.message.weight == Weight::Refresh;
+    let asked = Meeting::read(&calendar).is_some_and(|after| asked(received, (existing, &after)));
+    let quiet = received.message.weight == Weight::Refresh
+        || difference <= Difference::Participation && !asked;
     Incoming {
         object: Change::Put(calendar),
         state,
@@ -439,6 +540,23 @@ pub(super) fn finished(
     }
 }
 
+/// Whether it is the recipient's turn now: their own participation was set back, or their delegate declined.
+fn asked(received: &Received<'_, '_>, (before, after): (&Meeting<'_>, &Meeting<'_>)) -> bool {
+    let answer = |component: &Component, person: &Person| {
+        meeting::attendee(component, person, received.who).map(partstat)
+    };
+    after.components().any(|(key, component)| {
+        let old = key.map_or(before.master, |key| before.governing(key));
+        let turned = |person: &Person, to: &str| {
+            let was = old.and_then(|old| answer(old, person));
+            answer(component, person).as_deref() == Some(to) && was.as_deref() != Some(to)
+        };
+        let mut delegates =
+            delegate::delegates_of(component, &Person::Owner, received.who).into_keys();
+        turned(&Person::Owner, "NEEDS-ACTION") || delegates.any(|d| turned(&d, "DECLINED"))
+    })
+}
+
 /// ADD: more instances of a meeting the recipient has; who does not have it asks for all of it. RFC 5546 §3.2.4
 pub(super) fn add(received: &Received<'_, '_>) -> Incoming {
     if let Err(reason) = from_organizer(received) {
@@ -451,27 +569,37 @@ pub(super) fn add(received: &Received<'_, '_>) -> Incoming {
         };
     };
     let mut components = held(existing);
-    for component in message::meetings(&received.message.calendar) {
+    let mut added: Vec<(Option<Key>, &Component)> = Vec::new();
+    for sent in message::meetings(&received.message.calendar) {
         // "The "ADD" method … MUST NOT contain RECURRENCE-ID": an added instance is named by its start.
-        let Some(start) = meeting::start(component) else {
+        let Some(start) = meeting::start(sent) else {
             return Incoming::nothing(received.state, Reason::Unreadable);
         };
         let key = existing.key(&start);
-        let mut component = component.clone();
+        if outdated(received, Some(key), sent) {
+            return Incoming::nothing(received.state, Reason::Stale);
+        }
+        let mut component = sent.clone();
         component.set(Property::when_value("RECURRENCE-ID", &existing.id(key)));
-        if let Some(master) = components.get_mut(&None) {
+        let old = existing.overrides.get(&key).copied();
+        let new = !existing.has(key, &received.limits.recur);
+        if let Some(master) = components.get_mut(&None).filter(|_| new) {
             master.push(Property::when_value("RDATE", &existing.id(key)));
         }
+        component = personal(received, &component, old, Some(key));
         components.insert(Some(key), component);
+        added.push((Some(key), sent));
     }
+    let state = heard(received, added.into_iter());
     if components.len() > received.limits.overrides {
         return Incoming::nothing(received.state, Reason::TooMany);
     }
     let components = components.into_values().collect();
     let calendar = rebuilt(received, existing.calendar, existing, components);
-    finished(received, existing, calendar, received.state.clone())
+    finished(received, existing, calendar, state)
 }
 
+/// The REFRESH by which the recipient asks for the newest state of a meeting. RFC 5546 §3.2.6
 fn ask_for_all(received: &Received<'_, '_>) -> Option<Message> {
     let component = received.meeting.any()?;
     let own = own(received, component)?.clone();
@@ -489,18 +617,4 @@ fn ask_for_all(received: &Received<'_, '_>) -> Option<Message> {
         weight: Weight::News,
         calendar: message::envelope(&received.message.calendar, Method::Refresh, vec![refresh]),
     })
-}
-
-/// A message that changes nothing and is shown to those who have the meeting.
-pub(super) fn shown(received: &Received<'_, '_>, reason: Reason) -> Incoming {
-    if received.existing.is_none() {
-        return Incoming::nothing(received.state, Reason::NoMeeting);
-    }
-    if let Err(reason) = from_organizer(received) {
-        return Incoming::nothing(received.state, reason);
-    }
-    Incoming {
-        inbox: Inbox::Show,
-        ..Incoming::nothing(received.state, reason)
-    }
 }

@@ -1,12 +1,13 @@
 //! The attendee's side: which changes are theirs to make, and the REPLY that follows (RFC 6638 §3.2.2).
 
+use super::delegate;
 use super::meeting::{self, Key, Meeting};
 use super::message::{self, Message, Method, Weight};
 use super::outgoing::{Change, Intent, Outgoing, Part, Refused, earlier, edited, part};
 use super::people::{Person, partstat};
 use super::reply;
 use super::view;
-use crate::ical::{Component, Property};
+use crate::ical::{Component, Property, Timestamp};
 use std::collections::BTreeMap;
 
 /// What an attendee's change causes.
@@ -21,12 +22,29 @@ pub(super) fn change(change: &Change<'_, '_>) -> Result<Outgoing, Refused> {
     let after = store.as_ref().and_then(Meeting::read);
     let answers = answers(change, after.as_ref());
     let source = after.as_ref().or(change.before);
-    let message = source.and_then(|source| answer(change, source, &answers));
-    let store = store.map(|store| with_status(change, &store, message.is_some()));
-    Ok(Outgoing {
-        store,
-        messages: message.into_iter().collect(),
-    })
+    let stamp = stamp(change);
+    let message = source.and_then(|source| answer(change, source, &answers, stamp));
+    let mut messages: Vec<Message> = message.into_iter().collect();
+    let answered = (!messages.is_empty()).then_some(stamp);
+    if let Some(after) = after.as_ref().filter(|_| change.intent == Intent::Change) {
+        messages.extend(delegate::invitations(change, after, stamp));
+    }
+    let store = store.map(|store| with_status(change, &store, answered));
+    Ok(Outgoing { store, messages })
+}
+
+/// DTSTAMP of the answer: now, but later than that of an answer given just before, because some take the second of two
+/// answers with one DTSTAMP for a copy of the first.
+fn stamp(change: &Change<'_, '_>) -> Timestamp {
+    const JUST_BEFORE: i64 = 60;
+    let components = change.before.into_iter().flat_map(Meeting::components);
+    let last = components.map(|(_, c)| meeting::stamp(c)).max();
+    match last {
+        Some(last) if last >= change.now && last.0 - change.now.0 < JUST_BEFORE => {
+            Timestamp(last.0 + 1)
+        }
+        _ => change.now,
+    }
 }
 
 /// Properties an attendee may add, change and remove. RFC 6638 §3.2.2.1 lists those that servers must allow; we add what
@@ -72,6 +90,13 @@ fn allowed(
     if before.master.is_some() != after.master.is_some() {
         return Err(Refused::AttendeeChange("a series stays a series"));
     }
+    let invited = |meeting: &Meeting<'_>| meeting.invited(change.who).contains_key(&Person::Owner);
+    if !invited(after) {
+        return Err(Refused::AttendeeChange(
+            "an attendee stays on the list; they may decline, or delete the meeting",
+        ));
+    }
+    kept_overrides(change, before, after)?;
     for (key, component) in after.components() {
         let Some(old) = earlier(before, key) else {
             return Err(Refused::AttendeeChange("an attendee cannot add instances"));
@@ -84,6 +109,29 @@ fn allowed(
             }
         }
         same_meeting(change, (before, &old), (after, component))?;
+    }
+    Ok(())
+}
+
+/// An override goes only together with its instance (EXDATE), or if it said nothing that the series does not say.
+fn kept_overrides(
+    change: &Change<'_, '_>,
+    before: &Meeting<'_>,
+    after: &Meeting<'_>,
+) -> Result<(), Refused> {
+    let dropped = before.overrides.iter().filter(|(key, component)| {
+        let there = after.overrides.contains_key(key) || after.excludes(**key);
+        !there && !meeting::is_cancelled(component)
+    });
+    for (key, component) in dropped {
+        match view::instance(after, *key) {
+            Some(instance) => same_meeting(change, (before, component), (after, &instance))?,
+            None => {
+                return Err(Refused::AttendeeChange(
+                    "an instance is taken out by EXDATE",
+                ));
+            }
+        }
     }
     Ok(())
 }
@@ -206,6 +254,7 @@ fn merged(change: &Change<'_, '_>, before: &Meeting<'_>, after: &Meeting<'_>) ->
         if meeting::sequence(component) != number {
             component.set(Property::new("SEQUENCE", &number.to_string()));
         }
+        delegate::with_delegates(component, &Person::Owner, change.who);
     })
 }
 
@@ -260,39 +309,87 @@ fn changed_answers(
             (None, Some(is)) => is != "NEEDS-ACTION",
             (Some(was), Some(is)) => was != is,
         };
-        if news || forced && is.is_some() {
-            answers.insert(key, component.clone());
+        let progress = old.as_ref().is_some_and(|old| progressed(old, component));
+        if news || (forced || progress) && is.is_some() {
+            answers.insert(key, with_comment(component, old.as_ref()));
         }
     }
     if let Some(before) = change.before {
         for key in after.exceptions() {
             let gone = !before.excludes(*key) && !after.overrides.contains_key(key);
-            let had = before.governing(*key).and_then(|c| own_answer(c, change));
+            let governing = before.governing(*key);
+            let had = governing
+                .filter(|c| !meeting::is_cancelled(c))
+                .and_then(|c| own_answer(c, change));
             let live = before.has(*key, &change.limits.recur);
             if gone
                 && live
                 && had.is_some_and(|answer| answer != "DECLINED")
                 && let Some(component) = earlier(before, Some(*key))
             {
+                let component = with_comment(&component, Some(&component));
                 answers.insert(Some(*key), with_answer(component, change, "DECLINED"));
             }
         }
+        given_back(change, (before, after), &mut answers);
     }
     answers
+}
+
+/// An instance whose EXDATE was taken back is answered by what the series says.
+fn given_back(
+    change: &Change<'_, '_>,
+    (before, after): (&Meeting<'_>, &Meeting<'_>),
+    answers: &mut BTreeMap<Option<Key>, Component>,
+) {
+    for key in before.exceptions() {
+        let back = !after.excludes(*key)
+            && !before.overrides.contains_key(key)
+            && !after.overrides.contains_key(key)
+            && after.has(*key, &change.limits.recur);
+        let instance = view::instance(after, *key).filter(|_| back);
+        if let Some(instance) = instance
+            && own_answer(&instance, change).is_some_and(|answer| answer != "NEEDS-ACTION")
+        {
+            answers.insert(Some(*key), with_comment(&instance, Some(&instance)));
+        }
+    }
+}
+
+/// Whether an attendee came further with a to-do. RFC 5546 §3.4.3
+fn progressed(old: &Component, new: &Component) -> bool {
+    let value = |component: &Component, name: &str| {
+        component
+            .property(name)
+            .map(|p| p.value().trim().to_owned())
+    };
+    let moved = |name: &str| value(old, name) != value(new, name);
+    new.is("VTODO") && (moved("PERCENT-COMPLETE") || moved("COMPLETED"))
+}
+
+/// What is answered, with the attendee's comment if this is a new one: not the organizer's own, and none twice.
+fn with_comment(component: &Component, old: Option<&Component>) -> Component {
+    let said = |component: &Component| -> Vec<String> {
+        let comments = component.properties("COMMENT");
+        comments.map(|p| p.text().into_owned()).collect()
+    };
+    let known = old.map(said).unwrap_or_default();
+    let mut component = component.clone();
+    component.retain_properties(|p| !p.is("COMMENT") || !known.contains(&p.text().into_owned()));
+    component
 }
 
 /// A removed object declines whatever was not declined yet. RFC 6638 §3.2.2.4
 fn declined(change: &Change<'_, '_>, before: &Meeting<'_>) -> BTreeMap<Option<Key>, Component> {
     let live = |component: &Component| {
-        let cancelled = component
-            .property("STATUS")
-            .is_some_and(|s| s.value().trim().eq_ignore_ascii_case("CANCELLED"));
-        !cancelled && own_answer(component, change).is_some_and(|answer| answer != "DECLINED")
+        !meeting::is_cancelled(component)
+            && own_answer(component, change).is_some_and(|answer| answer != "DECLINED")
     };
     before
         .components()
         .filter(|(_, component)| live(component))
-        .map(|(key, c)| (key, with_answer(c.clone(), change, "DECLINED")))
+        .map(|(key, c)| (key, with_comment(c, Some(c))))
+        .map(|(key, c)| (key, with_answer(c, change, "DECLINED")))
         .collect()
 }
 
@@ -310,6 +407,7 @@ fn answer(
     change: &Change<'_, '_>,
     source: &Meeting<'_>,
     answers: &BTreeMap<Option<Key>, Component>,
+    stamp: Timestamp,
 ) -> Option<Message> {
     if answers.is_empty() {
         return None;
@@ -321,7 +419,7 @@ fn answer(
     let components: Vec<_> = answers
         .values()
         .filter_map(|c| reply::component(c, change.who))
-        .map(|c| message::stamped(c, change.now))
+        .map(|c| message::stamped(c, stamp))
         .collect();
     Some(Message {
         method: Method::Reply,
@@ -333,18 +431,25 @@ fn answer(
     })
 }
 
-/// SCHEDULE-STATUS on ORGANIZER says whether the answer got through; SCHEDULE-FORCE-SEND has done its work.
-/// RFC 6638 §3.2.2.3, §7.2
-fn with_status(change: &Change<'_, '_>, stored: &Component, answered: bool) -> Component {
+/// SCHEDULE-STATUS on ORGANIZER says whether the answer got through, DTSTAMP when it was given; SCHEDULE-FORCE-SEND has
+/// done its work. RFC 6638 §3.2.2.3, §7.2
+fn with_status(
+    change: &Change<'_, '_>,
+    stored: &Component,
+    answered: Option<Timestamp>,
+) -> Component {
     let mut calendar = stored.clone();
     for component in calendar.all_components_mut() {
+        if let Some(stamp) = answered.filter(|_| meeting::is_meeting(component)) {
+            *component = message::stamped(component.clone(), stamp);
+        }
         let Some(organizer) = component.property_mut("ORGANIZER") else {
             continue;
         };
         if organizer.param("SCHEDULE-FORCE-SEND").is_some() {
             organizer.remove_param("SCHEDULE-FORCE-SEND");
         }
-        if answered {
+        if answered.is_some() {
             let status = change.who.route(organizer.value()).status();
             organizer.set_param("SCHEDULE-STATUS", status);
         }

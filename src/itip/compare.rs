@@ -1,7 +1,7 @@
 //! How far two states of the same components differ, seen by somebody who reads them.
 
 use super::meeting::{Key, Meeting};
-use super::people::PRIVATE_PARAMS;
+use super::people::is_private_param;
 use super::view;
 use crate::ical::{Component, Property};
 use std::collections::BTreeMap;
@@ -104,7 +104,7 @@ fn attendees(component: &Component, without: &[&str]) -> Vec<String> {
 fn line(property: &Property, without: &[&str]) -> String {
     let mut params: Vec<String> = property
         .params()
-        .filter(|p| !without.iter().chain(&PRIVATE_PARAMS).any(|name| p.is(name)))
+        .filter(|p| !without.iter().any(|name| p.is(name)) && !is_private_param(p.name()))
         .map(|p| {
             let values: Vec<_> = p.values().collect();
             format!("{}={}", p.name().to_ascii_uppercase(), values.join(","))

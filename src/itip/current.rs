@@ -18,14 +18,25 @@ pub fn current(
     now: Timestamp,
 ) -> Option<Message> {
     let meeting = Meeting::read(calendar)?;
-    let organizer = meeting.organizer().filter(|o| who.is_own(o.value()))?;
+    meeting.organizer().filter(|o| who.is_own(o.value()))?;
+    shown_to(&meeting, to, who, (weight, now))
+}
+
+/// The same of a meeting that is the owner's.
+pub(super) fn shown_to(
+    meeting: &Meeting<'_>,
+    to: &str,
+    who: &Addresses,
+    (weight, now): (Weight, Timestamp),
+) -> Option<Message> {
+    let organizer = meeting.organizer()?;
     let person = who.person(to);
-    let view = View::of(&meeting, &person, who);
+    let view = View::of(meeting, &person, who);
     let hears = |c: &Component| meeting::attendee(c, &person, who).is_some_and(served);
     if view.is_empty() || !meeting.components().any(|(_, c)| hears(c)) {
         return None;
     }
-    let shown = view.shown(&meeting).into_values();
+    let shown = view.shown(meeting).into_values();
     let components = shown.map(|c| message::stamped(c, now)).collect();
     Some(Message {
         method: Method::Request,
@@ -33,6 +44,6 @@ pub fn current(
         to: to.to_owned(),
         uid: meeting.any()?.text("UID")?.into_owned(),
         weight,
-        calendar: message::envelope(calendar, Method::Request, components),
+        calendar: message::envelope(meeting.calendar, Method::Request, components),
     })
 }

@@ -123,10 +123,25 @@ impl<'a> Meeting<'a> {
         self.components().next().map(|(_, component)| component)
     }
 
-    /// The component that says how an instance is: its override, else the master.
+    /// The component that says how an instance is: its override, one before it that changed all that follow, else the
+    /// master.
     #[must_use]
     pub fn governing(&self, key: Key) -> Option<&'a Component> {
-        self.overrides.get(&key).copied().or(self.master)
+        let change = || self.changed_from(key).map(|(_, component)| component);
+        self.overrides
+            .get(&key)
+            .copied()
+            .or_else(change)
+            .or(self.master)
+    }
+
+    /// The last override at or before an instance that changes all that follow it, with where it begins. RFC 5545 §3.2.13
+    #[must_use]
+    pub fn changed_from(&self, key: Key) -> Option<(Key, &'a Component)> {
+        let mut earlier = self.overrides.range(..=key).rev();
+        earlier
+            .find(|(_, component)| and_future(component))
+            .map(|(first, component)| (*first, *component))
     }
 
     /// Whether EXDATE takes this instance out.
@@ -179,7 +194,7 @@ impl<'a> Meeting<'a> {
     }
 
     /// A rule bound to the series' start, with an UNTIL in another zone brought into the start's.
-    fn series(&self, rule: &Rule, start: &When) -> Series {
+    pub(super) fn series(&self, rule: &Rule, start: &When) -> Series {
         let series = Series::new(rule, start);
         match (&rule.until, start) {
             (Some(until @ When::Utc(_)), When::Zoned(_, tzid)) => match self.zones.get(tzid) {
@@ -236,6 +251,14 @@ pub(super) fn start(component: &Component) -> Option<When> {
     values::when(property)
 }
 
+/// Whether it is about an instance and all that follow it. RFC 5545 §3.2.13
+pub(super) fn and_future(component: &Component) -> bool {
+    component
+        .property("RECURRENCE-ID")
+        .and_then(|id| id.param("RANGE"))
+        .is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE"))
+}
+
 /// Whether a component is a series.
 pub(super) fn recurs(component: &Component) -> bool {
     component.property("RRULE").is_some() || component.property("RDATE").is_some()
@@ -250,6 +273,13 @@ pub(super) fn attendee<'c>(
     component
         .properties("ATTENDEE")
         .find(|a| who.person(a.value()) == *person)
+}
+
+/// Whether the organizer cancelled it. RFC 5545 §3.8.1.11
+pub(super) fn is_cancelled(component: &Component) -> bool {
+    component
+        .property("STATUS")
+        .is_some_and(|status| status.value().trim().eq_ignore_ascii_case("CANCELLED"))
 }
 
 /// SEQUENCE; 0 where there is none. RFC 5545 §3.8.7.4

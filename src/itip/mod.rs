@@ -4,14 +4,19 @@
 //! [`outgoing`] compares two states of one object in one person's calendar; [`incoming`] applies one message to what a
 //! person has of a meeting. PUT, DELETE, mail and the answer page all call these two.
 //!
-//! **Gaps**: VJOURNAL is published by nobody; ADD is understood but never sent, because mail programs handle a REQUEST
-//! of one instance better.
+//! An added instance is sent as a REQUEST of the series, never as an ADD: RFC 6638 §3.2.1.2 allows either, a REQUEST says
+//! the whole state and so mends what was lost before it, and the mail programs that matter ignore ADD or show it as
+//! something they cannot read. ADD is understood when it comes.
+//!
+//! **Gaps**: VJOURNAL is published by nobody.
 
 mod apply;
 mod attendee;
 mod cancel;
 mod compare;
+mod counter;
 mod current;
+mod delegate;
 mod incoming;
 mod meeting;
 mod merge;
@@ -19,19 +24,23 @@ mod message;
 mod organizer;
 mod outgoing;
 mod people;
+mod publish;
 mod reply;
 #[cfg(test)]
 mod script_tests;
 mod sequence;
+mod state;
 mod view;
 
+pub use counter::decline_counter;
 pub use current::current;
-pub use incoming::{Change, Inbox, Incoming, Reason, ScheduleTag, State, incoming};
+pub use incoming::{Change, Inbox, Incoming, Reason, ScheduleTag, incoming};
 pub use meeting::{Key, Meeting};
 pub use merge::merge;
 pub use message::{Message, Method, Weight};
 pub use outgoing::{Intent, Outgoing, Refused, outgoing};
 pub use people::{Addresses, Route};
+pub use state::State;
 
 /// Bounds of one scheduling decision.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use super::compare::{self, Difference};
 use super::meeting::{self, Key, Meeting};
 use super::message::{self, Message, Method, Weight};
 use super::outgoing::{Change, Intent, Outgoing, Refused, earlier, edited};
-use super::people::{Person, Route, partstat, served};
+use super::people::{COMMENT_PARAM, Person, Route, partstat, served};
 use super::sequence::{self, Step};
 use super::view::{self, View};
 use crate::ical::{Component, Property, values};
@@ -59,40 +59,113 @@ fn stored(
     change: &Change<'_, '_>,
     after: &Meeting<'_>,
 ) -> (Option<Component>, BTreeMap<Option<Key>, Step>) {
+    let master = after.master.map(|master| {
+        let old = change.before.and_then(|before| before.master);
+        let step = step(change, after, (None, old, master));
+        let given_back = given_back(change, after);
+        sequence::least(old.map_or(0, meeting::sequence), step)
+            .max(given_back)
+            .max(meeting::sequence(master))
+    });
     let mut steps = BTreeMap::new();
     let calendar = edited(after, |key, component| {
         let old = change.before.and_then(|before| earlier(before, key));
-        let step = match (change.before, &old) {
-            (Some(before), Some(old)) => {
-                sequence::step((before, old), (after, component), &change.limits.recur)
-            }
-            _ => Step::Stay,
-        };
-        let step = step.max(withdrawn(change, after, key));
-        let number = old.as_ref().map_or(0, meeting::sequence);
-        sequence::number(component, number, step);
+        let mut step = step(change, after, (key, old.as_ref(), component));
         let reset = step == Step::Reschedule;
         for attendee in component.properties_mut("ATTENDEE") {
             let was = old.as_ref().and_then(|old| {
                 meeting::attendee(old, &change.who.person(attendee.value()), change.who)
             });
-            participation(change, attendee, was, reset);
+            if participation(change, attendee, was, reset) == Asked::Again {
+                // RFC 5546 §2.1.4: also for what "will jeopardize the validity of the participation status".
+                step = step.max(Step::Revise);
+            }
         }
+        let number = old.as_ref().map_or(0, meeting::sequence);
+        let least = match key {
+            None => master.unwrap_or(0),
+            Some(_) => left_alone(change, after, component, master),
+        };
+        sequence::raise(component, sequence::least(number, step).max(least));
         steps.insert(key, step);
     });
     (Some(calendar), steps)
 }
 
-/// Overrides that are gone give their instances back to the series: the series was revised.
-fn withdrawn(change: &Change<'_, '_>, after: &Meeting<'_>, key: Option<Key>) -> Step {
-    let Some(before) = change.before.filter(|_| key.is_none()) else {
+/// What the change of one component means for those who answered.
+fn step(
+    change: &Change<'_, '_>,
+    after: &Meeting<'_>,
+    (key, old, component): (Option<Key>, Option<&Component>, &Component),
+) -> Step {
+    let (Some(before), Some(old)) = (change.before, old) else {
         return Step::Stay;
     };
-    let gone = before
-        .overrides
-        .keys()
-        .any(|key| !after.overrides.contains_key(key) && !after.excludes(*key));
-    if gone { Step::Revise } else { Step::Stay }
+    let step = sequence::step((before, old), (after, component), &change.limits.recur);
+    let withdrawn = key.is_none() && !gone(before, after).is_empty();
+    let lost = !invited(old, change).is_subset(&invited(component, change));
+    // RFC 5546 §2.1.4: "The "SEQUENCE" property value MUST be incremented each time the "Organizer" uses the "ADD" or
+    // "CANCEL" methods": also that somebody invited again is not taken for an older state.
+    if withdrawn || lost {
+        step.max(Step::Revise)
+    } else {
+        step
+    }
+}
+
+/// Those the server sends for who take part in a component.
+fn invited(component: &Component, change: &Change<'_, '_>) -> BTreeSet<Person> {
+    if meeting::is_cancelled(component) {
+        return BTreeSet::new();
+    }
+    let served = component.properties("ATTENDEE").filter(|a| served(a));
+    let people = served.map(|a| change.who.person(a.value()));
+    people.filter(|person| *person != Person::Owner).collect()
+}
+
+/// Overrides that are there no more: their instances are the series' again, or nobody's.
+fn gone<'m>(before: &Meeting<'m>, after: &Meeting<'_>) -> Vec<&'m Component> {
+    let overrides = before.overrides.iter();
+    let gone = overrides.filter(|(key, _)| !after.overrides.contains_key(key));
+    gone.map(|(_, component)| *component).collect()
+}
+
+/// SEQUENCE that a series needs so that an override of such an instance, if it ever gets one again, is newer than the one
+/// that is gone and than its cancellation.
+fn given_back(change: &Change<'_, '_>, after: &Meeting<'_>) -> u64 {
+    let gone = change.before.map(|before| gone(before, after));
+    let numbers = gone.iter().flatten().map(|c| meeting::sequence(c));
+    numbers.max().map_or(0, |number| number.saturating_add(1))
+}
+
+/// SEQUENCE that an override needs to be newer than the cancellation of its series for somebody who keeps this instance.
+fn left_alone(
+    change: &Change<'_, '_>,
+    after: &Meeting<'_>,
+    component: &Component,
+    master: Option<u64>,
+) -> u64 {
+    let Some(series) = change.before.and_then(|before| before.master) else {
+        return 0;
+    };
+    let still = after.master.map(|c| invited(c, change)).unwrap_or_default();
+    let here = invited(component, change);
+    let alone = invited(series, change)
+        .into_iter()
+        .any(|person| here.contains(&person) && !still.contains(&person));
+    if alone {
+        let cancelled = meeting::sequence(series).saturating_add(1);
+        master.unwrap_or(0).max(cancelled)
+    } else {
+        0
+    }
+}
+
+/// Whether the organizer set somebody's participation back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Again,
+    No,
 }
 
 /// What an attendee's participation is after a change by the organizer.
@@ -106,23 +179,35 @@ fn participation(
     attendee: &mut Property,
     was: Option<&Property>,
     reset: bool,
-) {
+) -> Asked {
     if change.who.is_own(attendee.value()) || !served(attendee) {
-        return;
+        return Asked::No;
     }
     let told = was.map_or_else(|| "NEEDS-ACTION".to_owned(), partstat);
-    let asked_again = partstat(attendee) == "NEEDS-ACTION" && told != "NEEDS-ACTION";
-    if reset || asked_again && attendee.param("PARTSTAT").is_some() {
+    let again = partstat(attendee) == "NEEDS-ACTION"
+        && told != "NEEDS-ACTION"
+        && attendee.param("PARTSTAT").is_some();
+    if reset || again {
         attendee.set_param("PARTSTAT", "NEEDS-ACTION");
     } else if partstat(attendee) != told {
         attendee.set_param("PARTSTAT", &told);
     }
-    if partstat(attendee) == "NEEDS-ACTION" && attendee.param("RSVP").is_none() {
+    let only_informed = attendee
+        .param("ROLE")
+        .is_some_and(|role| role.eq_ignore_ascii_case("NON-PARTICIPANT"));
+    let open = partstat(attendee) == "NEEDS-ACTION" && !only_informed;
+    if open && attendee.param("RSVP").is_none() {
         attendee.set_param("RSVP", "TRUE");
     }
-    if let Some(status) = was.and_then(|was| was.param("SCHEDULE-STATUS")) {
+    let status = was.and_then(|was| was.param("SCHEDULE-STATUS"));
+    if let Some(status) = status {
         attendee.set_param("SCHEDULE-STATUS", &status);
     }
+    let said = was.and_then(|was| was.param(COMMENT_PARAM));
+    if let Some(said) = said.filter(|_| !reset && !again) {
+        attendee.set_param(COMMENT_PARAM, &said);
+    }
+    if again { Asked::Again } else { Asked::No }
 }
 
 /// What one recipient is sent. RFC 6638 §3.2.1.1-3
@@ -160,7 +245,10 @@ fn messages_for(
         && let Some(weight) = asks(change, (&old, &new), after, (recipient, steps))
     {
         let components = new.shown(after).into_values().collect();
+        // What others answered, and who else is invited, is brought up to date on this server; it is no reason for a mail.
+        let reaches = weight == Weight::News || matches!(recipient.person, Person::Local(_));
         let request = message(change, after, Method::Request, recipient, components);
+        let request = request.filter(|_| reaches);
         messages.extend(request.map(|request| Message { weight, ..request }));
     }
     messages
@@ -214,7 +302,10 @@ fn cancelled(
     gone
 }
 
-/// A component of a CANCEL: what the recipient had, with STATUS:CANCELLED. RFC 5546 §3.2.5
+/// A component of a CANCEL: what the recipient had.
+///
+/// RFC 5546 §3.2.5 of STATUS: "MUST be set to CANCELLED to cancel the entire event. If uninviting specific Attendees, then
+/// MUST NOT be included."
 fn cancellation(
     change: &Change<'_, '_>,
     (before, old): (&Meeting<'_>, &View<'_>),
@@ -232,11 +323,20 @@ fn cancellation(
     component.retain_properties(|p| {
         !p.is("ATTENDEE") || change.who.person(p.value()) == *recipient.person
     });
-    component.set(Property::new("STATUS", "CANCELLED"));
+    for attendee in component.properties_mut("ATTENDEE") {
+        attendee.remove_param("RSVP");
+    }
     let newest = after.and_then(|after| match key {
         Some(key) => after.governing(key),
         None => after.master,
     });
+    let excluded = key.is_some_and(|key| after.is_some_and(|after| after.excludes(key)));
+    let takes_place = newest.is_some_and(|c| !meeting::is_cancelled(c)) && !excluded;
+    if takes_place {
+        component.remove("STATUS");
+    } else {
+        component.set(Property::new("STATUS", "CANCELLED"));
+    }
     let number = meeting::sequence(&had).saturating_add(1);
     let number = newest.map_or(number, |c| meeting::sequence(c).max(number));
     component.set(Property::new("SEQUENCE", &number.to_string()));
@@ -267,7 +367,9 @@ fn asks(
     let only_lost = only_lost_instances((before, &shown_before), (after, &shown));
     match compare::difference((before, &shown_before), (after, &shown)) {
         Difference::None => None,
-        Difference::Participation if asked_again(&shown_before, &shown, recipient, change) => {
+        Difference::Participation | Difference::Attendance
+            if asked_again(&shown_before, &shown, recipient, change) =>
+        {
             Some(Weight::News)
         }
         Difference::Participation | Difference::Attendance => Some(Weight::Refresh),

@@ -91,8 +91,26 @@ pub enum Person {
 }
 
 /// The parameters that are between one program and its server, never for others. RFC 6638 §7
-pub(super) const PRIVATE_PARAMS: [&str; 3] =
-    ["SCHEDULE-AGENT", "SCHEDULE-STATUS", "SCHEDULE-FORCE-SEND"];
+const PRIVATE_PARAMS: [&str; 5] = [
+    "SCHEDULE-AGENT",
+    "SCHEDULE-STATUS",
+    "SCHEDULE-FORCE-SEND",
+    "RECEIVED-SEQUENCE",
+    "RECEIVED-DTSTAMP",
+];
+
+/// What an attendee said to the organizer, and nobody else, beside the answer.
+pub(super) const COMMENT_PARAM: &str = "X-RESPONSE-COMMENT";
+
+/// Whether a parameter of ATTENDEE or ORGANIZER stays between one program and its server: those of scheduling, and all
+/// extensions but the number of guests somebody brings.
+pub(super) fn is_private_param(name: &str) -> bool {
+    let extension = name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("X-"));
+    extension && !name.eq_ignore_ascii_case("X-NUM-GUESTS")
+        || PRIVATE_PARAMS
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+}
 
 /// Whether the server sends the messages for this ATTENDEE or ORGANIZER. RFC 6638 §7.1
 ///

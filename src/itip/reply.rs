@@ -1,12 +1,18 @@
-//! Answers: what a REPLY says, and what it changes for the organizer; REFRESH and COUNTER (RFC 5546 §3.2.3, §3.2.6-7,
-//! RFC 6638 §4.2).
+//! Answers: what a REPLY says, and what it changes for the organizer (RFC 5546 §3.2.3, RFC 6638 §4.2).
+//!
+//! An answer counts for whoever sent it. One that says SENT-BY (RFC 5546 §2.1.3) of somebody else's participation is held
+//! for the organizer like that of an uninvited person: anybody could claim to act for another.
 
 use super::apply::{earlier, held, rebuilt};
-use super::incoming::{Change, Inbox, Incoming, Mark, Reason, Received, ScheduleTag, State};
+use super::compare::{self, Difference};
+use super::incoming::{Change, Inbox, Incoming, Reason, Received, ScheduleTag};
 use super::meeting::{self, Key, Meeting};
-use super::message::{self, Message, Method, Weight};
-use super::people::{Addresses, Person, partstat, served};
-use super::view::{self, View};
+use super::message::{self, Message, Weight};
+use super::people::{Addresses, COMMENT_PARAM, Person, partstat};
+use super::sequence::{self, Step};
+use super::state::{Mark, State};
+use super::view;
+use super::{current, delegate};
 use crate::ical::{Component, Property, address_key, values};
 use std::collections::BTreeMap;
 
@@ -80,20 +86,21 @@ pub(super) fn apply(received: &Received<'_, '_>) -> Incoming {
     let mut components = held(existing);
     let mut state = received.state.clone();
     let mut reason = Reason::NoInstance;
+    let mut behind = false;
     for sent in message::meetings(&received.message.calendar) {
         let id = sent.property("RECURRENCE-ID").and_then(values::when);
         // The key is the organizer's: the attendee may write it in another zone, or in UTC.
         let key = id.map(|id| key_of(received, existing, &id));
-        reason = match enter(
-            received,
-            existing,
-            (&mut components, &mut state),
-            (key, sent),
-        ) {
-            Reason::Answered => Reason::Answered,
-            other if reason != Reason::Answered => other,
-            _ => reason,
-        };
+        for key in meant(received, existing, key) {
+            let number = components.get(&key).map(meeting::sequence);
+            behind |= number.is_some_and(|number| number > meeting::sequence(sent));
+            let entry = (&mut components, &mut state);
+            reason = match enter(received, existing, entry, (key, sent)) {
+                Reason::Answered => Reason::Answered,
+                other if reason != Reason::Answered => other,
+                _ => reason,
+            };
+        }
     }
     if components.len() > received.limits.overrides {
         return Incoming::nothing(received.state, Reason::TooMany);
@@ -111,7 +118,10 @@ pub(super) fn apply(received: &Received<'_, '_>) -> Incoming {
     }
     let components = components.into_values().collect();
     let calendar = rebuilt(received, existing.calendar, existing, components);
-    let messages = Meeting::read(&calendar).map_or_else(Vec::new, |after| told(received, &after));
+    let messages = Meeting::read(&calendar).map_or_else(Vec::new, |after| {
+        let sender = if behind { Told::Too } else { Told::Not };
+        told(received, (existing, &after), sender)
+    });
     Incoming {
         object: Change::Put(calendar),
         messages,
@@ -120,6 +130,23 @@ pub(super) fn apply(received: &Received<'_, '_>) -> Incoming {
         schedule_tag: ScheduleTag::Keep,
         reason,
     }
+}
+
+/// The components an answer is about: the one it names; for somebody who is invited to single instances and names none,
+/// each of these.
+fn meant(
+    received: &Received<'_, '_>,
+    existing: &Meeting<'_>,
+    key: Option<Key>,
+) -> Vec<Option<Key>> {
+    let sender = received.who.person(&received.message.from);
+    let invited = |c: &Component| meeting::attendee(c, &sender, received.who).is_some();
+    if key.is_some() || existing.master.is_some_and(invited) {
+        return vec![key];
+    }
+    let theirs = existing.overrides.iter().filter(|(_, c)| invited(c));
+    let keys: Vec<Option<Key>> = theirs.map(|(key, _)| Some(*key)).collect();
+    if keys.is_empty() { vec![key] } else { keys }
 }
 
 /// The organizer's key of the instance that a message in the attendee's zones names.
@@ -151,15 +178,14 @@ fn enter(
         Ok(component) => component,
         Err(reason) => return reason,
     };
+    if meeting::is_cancelled(&component) {
+        return Reason::NoInstance;
+    }
     if meeting::attendee(&component, &sender, received.who).is_none() {
-        return match delegated(received, (&component, answer), &sender) {
-            Some(delegate) => {
-                component.push(delegate);
-                components.insert(key, component);
-                Reason::Answered
-            }
-            None => Reason::PartyCrasher,
-        };
+        match delegated(received, (&component, answer), &sender) {
+            Some(delegate) => component.push(delegate),
+            None => return Reason::PartyCrasher,
+        }
     }
     let mark = Mark {
         sequence: meeting::sequence(sent),
@@ -177,17 +203,8 @@ fn enter(
     }
     let unchanged = state.answers.get(&id) == Some(&mark);
     write(received, &mut component, (&sender, answer), sent);
-    for delegate in delegates(received, answer, sent) {
-        if meeting::attendee(
-            &component,
-            &received.who.person(delegate.value()),
-            received.who,
-        )
-        .is_none()
-        {
-            component.push(delegate);
-        }
-    }
+    name_delegates(received, &mut component, (&sender, sent));
+    progress(received, &mut component, (&sender, sent));
     if unchanged && components.get(&key) == Some(&component) {
         return Reason::Known;
     }
@@ -238,8 +255,17 @@ fn superseded(
     if meeting::sequence(sent) >= meeting::sequence(component) {
         return false;
     }
+    let (then, length) = view::times(received.meeting, sent);
+    if length.is_some()
+        && (sent.property("RRULE").is_some() == component.property("RRULE").is_some())
+    {
+        let now = (existing, component);
+        let step = sequence::step((received.meeting, sent), now, &received.limits.recur);
+        return step == Step::Reschedule;
+    }
+    // Many programs leave out all but DTSTART, or that as well.
     let now = meeting::start(component).map(|start| existing.instant(&start));
-    let then = meeting::start(sent).map(|start| received.meeting.instant(&start));
+    let then = then.map(|start| received.meeting.instant(&start));
     then.is_none() || now != then
 }
 
@@ -274,13 +300,15 @@ fn write(
         attendee.set_param("SCHEDULE-STATUS", &status);
         attendee.remove_param("RSVP");
         let delegates = answer.param_values("DELEGATED-TO");
-        if !delegates.is_empty() {
+        if delegates.is_empty() || partstat(answer) != "DELEGATED" {
+            attendee.remove_param("DELEGATED-TO");
+        } else {
             let delegates: Vec<&str> = delegates.iter().map(|d| d.as_ref()).collect();
             attendee.set_param_values("DELEGATED-TO", &delegates);
         }
         if let Some(comment) = comment.as_deref().filter(|c| !c.is_empty()) {
             let short: String = comment.chars().take(MAX_COMMENT).collect();
-            attendee.set_param("X-RESPONSE-COMMENT", &short);
+            attendee.set_param(COMMENT_PARAM, &short);
         }
     }
 }
@@ -288,21 +316,51 @@ fn write(
 /// Characters of a comment that are kept with an answer; some senders add a company's whole disclaimer.
 const MAX_COMMENT: usize = 500;
 
-/// The delegates an answer names, as attendees of the meeting. RFC 5546 §3.2.2.3
-fn delegates(received: &Received<'_, '_>, answer: &Property, sent: &Component) -> Vec<Property> {
-    answer
-        .param_values("DELEGATED-TO")
-        .iter()
-        .map(|address| {
-            let person = received.who.person(address);
-            let named = meeting::attendee(sent, &person, received.who).cloned();
-            let delegate = named.unwrap_or_else(|| Property::new("ATTENDEE", address));
-            delegate
-                .with_param("DELEGATED-FROM", answer.value().trim())
-                .with_param("PARTSTAT", "NEEDS-ACTION")
-                .with_param("RSVP", "TRUE")
-        })
-        .collect()
+/// The delegates an answer names become attendees of the meeting. RFC 5546 §3.2.2.3
+fn name_delegates(
+    received: &Received<'_, '_>,
+    component: &mut Component,
+    (sender, sent): (&Person, &Component),
+) {
+    let own = meeting::attendee(component, sender, received.who).map(|own| own.value().to_owned());
+    let delegates = delegate::delegates_of(component, sender, received.who);
+    for (delegate, address) in delegates {
+        if let Some(own) = &own
+            && meeting::attendee(component, &delegate, received.who).is_none()
+        {
+            let mut made = delegate::attendee(sent, (own.trim(), &address), received.who);
+            made.set_param("PARTSTAT", "NEEDS-ACTION");
+            made.set_param("RSVP", "TRUE");
+            component.push(made);
+        }
+    }
+}
+
+/// How far the only one who works on a to-do is, is how far the to-do is. Of several each has a part of it, and the
+/// organizer says how far the whole is. RFC 5546 §4.5.6
+fn progress(
+    received: &Received<'_, '_>,
+    component: &mut Component,
+    (sender, sent): (&Person, &Component),
+) {
+    let people: Vec<Person> = component
+        .properties("ATTENDEE")
+        .map(|a| received.who.person(a.value()))
+        .collect();
+    if !component.is("VTODO") || people.iter().any(|p| p != sender && *p != Person::Owner) {
+        return;
+    }
+    for name in ["PERCENT-COMPLETE", "COMPLETED"] {
+        if let Some(property) = sent.property(name) {
+            component.set(property.clone());
+        }
+    }
+    let own = meeting::attendee(component, sender, received.who).map(partstat);
+    match own.as_deref() {
+        Some("COMPLETED") => component.set(Property::new("STATUS", "COMPLETED")),
+        Some("IN-PROCESS") => component.set(Property::new("STATUS", "IN-PROCESS")),
+        _ => {}
+    }
 }
 
 /// The answer of somebody who is not on the list, but to whom somebody on it delegated. RFC 5546 §3.2.3
@@ -311,16 +369,8 @@ fn delegated(
     (component, answer): (&Component, &Property),
     sender: &Person,
 ) -> Option<Property> {
-    let delegated_here = component.properties("ATTENDEE").any(|a| {
-        a.param_values("DELEGATED-TO")
-            .iter()
-            .any(|to| received.who.person(to) == *sender)
-    });
-    delegated_here.then(|| {
-        let mut delegate = Property::new("ATTENDEE", answer.value().trim());
-        delegate.set_param("PARTSTAT", &partstat(answer));
-        delegate
-    })
+    delegate::delegator_of(component, sender, received.who)?;
+    Some(Property::new("ATTENDEE", answer.value().trim()))
 }
 
 fn person_text(person: &Person) -> String {
@@ -331,94 +381,59 @@ fn person_text(person: &Person) -> String {
     }
 }
 
+/// Whether the sender of an answer is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// They answered an older revision: what the organizer sent since may have set their copy back.
+    Too,
+    /// They know.
+    Not,
+}
+
 /// Brings the copies of all other attendees up to date. RFC 6638 §4.2: "The server SHOULD send scheduling messages to all
 /// the other "Attendees" indicating the change in participation status of the "Attendee" replying".
-fn told(received: &Received<'_, '_>, after: &Meeting<'_>) -> Vec<Message> {
+///
+/// To who delegated it is news that the delegate declined. RFC 5546 §4.2.5
+fn told(
+    received: &Received<'_, '_>,
+    (before, after): (&Meeting<'_>, &Meeting<'_>),
+    sender_is: Told,
+) -> Vec<Message> {
     let sender = received.who.person(&received.message.from);
-    let (Some(organizer), Some(uid)) = (after.organizer(), after.any().and_then(|c| c.text("UID")))
-    else {
-        return Vec::new();
-    };
+    let let_down = let_down(received, (before, after), &sender);
+    let held = (held(before), held(after));
+    let visible = compare::difference((before, &held.0), (after, &held.1)) != Difference::None;
     let mut messages = Vec::new();
     for (person, address) in after.invited(received.who) {
-        let others = person != Person::Owner && person != sender;
-        if !others || !matches!(person, Person::Local(_)) {
+        let news = let_down.as_ref() == Some(&person);
+        let hears = if person == sender {
+            sender_is == Told::Too
+        } else {
+            visible && person != Person::Owner
+        };
+        if !hears || !news && !matches!(person, Person::Local(_)) {
             continue;
         }
-        let view = View::of(after, &person, received.who);
-        let hears = |c: &Component| meeting::attendee(c, &person, received.who).is_some_and(served);
-        if view.is_empty() || !after.components().any(|(_, c)| hears(c)) {
-            continue;
-        }
-        let components = view.shown(after).into_values();
-        let components = components
-            .map(|c| message::stamped(c, received.now))
-            .collect();
-        messages.push(Message {
-            method: Method::Request,
-            from: organizer.value().trim().to_owned(),
-            to: address,
-            uid: uid.clone().into_owned(),
-            weight: Weight::Refresh,
-            calendar: message::envelope(after.calendar, Method::Request, components),
-        });
+        let weight = if news { Weight::News } else { Weight::Refresh };
+        let now = (weight, received.now);
+        messages.extend(current::shown_to(after, &address, received.who, now));
     }
     messages
 }
 
-/// REFRESH: the sender gets what concerns them. RFC 5546 §3.2.6
-pub(super) fn refresh(received: &Received<'_, '_>) -> Incoming {
-    let Some(existing) = received.existing else {
-        return Incoming::nothing(received.state, Reason::NoMeeting);
-    };
-    let Some(organizer) = existing
-        .organizer()
-        .filter(|o| received.who.is_own(o.value()))
-    else {
-        return Incoming::nothing(received.state, Reason::NotTheOrganizer);
-    };
-    let sender = received.who.person(&received.message.from);
-    let view = View::of(existing, &sender, received.who);
-    if view.is_empty() {
-        return Incoming::nothing(received.state, Reason::PartyCrasher);
-    }
-    let components = view.shown(existing).into_values();
-    let components = components
-        .map(|c| message::stamped(c, received.now))
-        .collect();
-    let request = Message {
-        method: Method::Request,
-        from: organizer.value().trim().to_owned(),
-        to: received.message.from.clone(),
-        uid: received.message.uid.clone(),
-        weight: Weight::News,
-        calendar: message::envelope(existing.calendar, Method::Request, components),
-    };
-    Incoming {
-        messages: vec![request],
-        ..Incoming::nothing(received.state, Reason::Asked)
-    }
-}
-
-/// COUNTER: a proposal is shown to the organizer, who answers it by changing the meeting, or not. RFC 5546 §3.2.7
-pub(super) fn counter(received: &Received<'_, '_>) -> Incoming {
-    let Some(existing) = received.existing else {
-        return Incoming::nothing(received.state, Reason::NoMeeting);
-    };
-    if !existing
-        .organizer()
-        .is_some_and(|o| received.who.is_own(o.value()))
-    {
-        return Incoming::nothing(received.state, Reason::NotTheOrganizer);
-    }
-    let sender = received.who.person(&received.message.from);
-    let reason = if existing.invited(received.who).contains_key(&sender) {
-        Reason::Countered
-    } else {
-        Reason::PartyCrasher
-    };
-    Incoming {
-        inbox: Inbox::Show,
-        ..Incoming::nothing(received.state, reason)
-    }
+/// The delegator whose delegate declines by this answer.
+fn let_down(
+    received: &Received<'_, '_>,
+    (before, after): (&Meeting<'_>, &Meeting<'_>),
+    sender: &Person,
+) -> Option<Person> {
+    after.components().find_map(|(key, component)| {
+        let answer = |c: &Component| meeting::attendee(c, sender, received.who).map(partstat);
+        let was = key
+            .map_or(before.master, |key| before.governing(key))
+            .and_then(answer);
+        let declined = answer(component).as_deref() == Some("DECLINED");
+        (declined && was.as_deref() != Some("DECLINED"))
+            .then(|| delegate::delegator_of(component, sender, received.who))?
+    })
 }

@@ -31,6 +31,7 @@ struct World {
     tags: BTreeMap<String, ScheduleTag>,
     refused: Option<Refused>,
     mailed: Vec<Message>,
+    countered: Option<Message>,
 }
 
 fn address(user: &str) -> String {
@@ -79,6 +80,11 @@ impl World {
 
     fn change(&mut self, user: &str, new: Option<Component>, intent: Intent) {
         let old = self.objects.get(user).cloned();
+        let revived = new.as_ref().filter(|_| old.is_none()).and_then(|new| {
+            let state = self.states.get(user)?;
+            state.revived(new)
+        });
+        let new = revived.or(new);
         let who = self.addresses(user);
         let result = outgoing(
             (old.as_ref(), new.as_ref()),
@@ -126,7 +132,23 @@ impl World {
         }
     }
 
+    fn decline_counter(&mut self, user: &str, comment: &str) {
+        let counter = self.countered.take().expect("a proposal");
+        let existing = self.objects.get(user).expect("a meeting");
+        let comment = Some(comment).filter(|comment| !comment.is_empty());
+        let message = super::decline_counter(
+            existing,
+            &counter,
+            &self.addresses(user),
+            (comment, Timestamp(self.now)),
+        );
+        self.deliver(message.into_iter().collect());
+    }
+
     fn receive(&mut self, user: &str, message: &Message) -> Incoming {
+        if message.method == Method::Counter {
+            self.countered = Some(message.clone());
+        }
         let who = self.addresses(user);
         let state = self.states.entry(user.to_owned()).or_default().clone();
         let existing = self.objects.get(user);
@@ -275,6 +297,7 @@ fn step(world: &mut World, head: &str, body: &str) {
             world.change(user, Some(new), Intent::Change);
         }
         [user, "delete"] => world.change(user, None, Intent::Change),
+        [user, "declines", comment @ ..] => world.decline_counter(user, &comment.join(" ")),
         [user, "delete", "silently"] => world.change(user, None, Intent::Silence),
         [user, "receive", "from", sender] => {
             let calendar = calendar(body);

@@ -2,7 +2,7 @@
 
 use super::meeting::{self, Key, Meeting};
 use super::view;
-use crate::ical::{Component, Property, values};
+use crate::ical::{Component, LocalTime, Property, values};
 use crate::recur::{Last, Limits, Rule, Series};
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ pub(super) fn step(
     let (old_excluded, new_excluded) = set("EXDATE");
     [
         status,
-        rule(old, new, limits),
+        rule((old_meeting, old), (new_meeting, new), limits),
         lost(&old_added, &new_added),
         // Leaving out fewer instances gives some back.
         lost(&new_excluded, &old_excluded),
@@ -93,19 +93,33 @@ fn text(component: &Component, name: &str) -> Option<String> {
         .map(|p| p.value().trim().to_ascii_uppercase())
 }
 
-/// What a changed RRULE means: a rule that only ends earlier loses instances.
-fn rule(old: &Component, new: &Component, limits: &Limits) -> Step {
+/// What a changed RRULE means: a rule that only ends earlier, or has fewer days, loses instances.
+fn rule(
+    (old_meeting, old): (&Meeting<'_>, &Component),
+    (new_meeting, new): (&Meeting<'_>, &Component),
+    limits: &Limits,
+) -> Step {
     match (old.property("RRULE"), new.property("RRULE")) {
         (None, None) => Step::Stay,
         (Some(_), None) => Step::Revise,
         (None, Some(_)) => Step::Reschedule,
         (Some(one), Some(two)) if one.value().eq_ignore_ascii_case(two.value()) => Step::Stay,
-        (Some(one), Some(two)) => shortened(old, (one, two), limits),
+        (Some(one), Some(two)) => {
+            shortened((old_meeting, old), (new_meeting, new), (one, two), limits)
+        }
     }
 }
 
-fn shortened(component: &Component, (one, two): (&Property, &Property), limits: &Limits) -> Step {
-    let (Ok((old, _)), Ok((new, _))) = (Rule::parse(one.value()), Rule::parse(two.value())) else {
+fn shortened(
+    (old_meeting, old): (&Meeting<'_>, &Component),
+    (new_meeting, new): (&Meeting<'_>, &Component),
+    (one, two): (&Property, &Property),
+    limits: &Limits,
+) -> Step {
+    let (Ok((one, _)), Ok((two, _))) = (Rule::parse(one.value()), Rule::parse(two.value())) else {
+        return Step::Reschedule;
+    };
+    let (Some(old_start), Some(start)) = (meeting::start(old), meeting::start(new)) else {
         return Step::Reschedule;
     };
     let endless = |rule: &Rule| Rule {
@@ -113,28 +127,60 @@ fn shortened(component: &Component, (one, two): (&Property, &Property), limits: 
         until: None,
         ..rule.clone()
     };
-    if old == new {
-        return Step::Stay;
-    }
-    let Some(start) = meeting::start(component).filter(|_| endless(&old) == endless(&new)) else {
+    let same_days = endless(&one) == endless(&two);
+    let old = old_meeting.series(&one, &old_start);
+    let new = new_meeting.series(&two, &start);
+    let (Ok(old_end), Ok(new_end)) = (old.last(limits), new.last(limits)) else {
         return Step::Reschedule;
     };
-    let last = |rule: &Rule| Series::new(rule, &start).last(limits);
-    match (last(&old), last(&new)) {
-        (Ok(old), Ok(new)) if old == new => Step::Stay,
-        (Ok(Last::Endless), Ok(Last::At(_))) => Step::Revise,
-        (Ok(Last::At(old)), Ok(Last::At(new))) if new < old => Step::Revise,
-        _ => Step::Reschedule,
+    let Some(horizon) = start.local().add_days(COMPARED_YEARS * 366) else {
+        return Step::Reschedule;
+    };
+    match (old_end, new_end) {
+        (old, new) if same_days && old == new => Step::Stay,
+        (Last::Endless, Last::At(_)) if same_days => Step::Revise,
+        (Last::At(old), Last::At(new)) if same_days && new < old => Step::Revise,
+        (Last::At(_), Last::Endless) => Step::Reschedule,
+        (Last::At(old), Last::At(new)) if new > old && old >= horizon => Step::Reschedule,
+        _ => fewer((&old, &new), (start.local(), horizon), limits),
     }
 }
 
-/// Gives a component the SEQUENCE that the step asks for; a program may have moved it already, and it never goes back.
-pub(super) fn number(component: &mut Component, old: u64, step: Step) {
-    let given = meeting::sequence(component);
-    let least = match step {
+/// Years in which two rules are compared instance by instance: a rule that repeats itself at all does so in them.
+const COMPARED_YEARS: i64 = 12;
+
+/// Whether another rule has all its instances from the old one: nobody is asked again for what only became less.
+fn fewer(
+    (old, new): (&Series, &Series),
+    (start, end): (LocalTime, LocalTime),
+    limits: &Limits,
+) -> Step {
+    let between = |series: &Series| series.between(start, end, limits);
+    let (Ok(old), Ok(new)) = (between(old), between(new)) else {
+        return Step::Reschedule;
+    };
+    let old: BTreeSet<LocalTime> = old.into_iter().collect();
+    let new: BTreeSet<LocalTime> = new.into_iter().collect();
+    if old == new {
+        Step::Stay
+    } else if new.is_subset(&old) {
+        Step::Revise
+    } else {
+        Step::Reschedule
+    }
+}
+
+/// The lowest SEQUENCE that follows on this one with such a step.
+pub(super) fn least(old: u64, step: Step) -> u64 {
+    match step {
         Step::Stay => old,
         Step::Revise | Step::Reschedule => old.saturating_add(1),
-    };
+    }
+}
+
+/// Gives a component at least this SEQUENCE; a program may have moved it already, and it never goes back.
+pub(super) fn raise(component: &mut Component, least: u64) {
+    let given = meeting::sequence(component);
     let number = given.max(least);
     if number != given || (number > 0 && component.property("SEQUENCE").is_none()) {
         component.set(Property::new("SEQUENCE", &number.to_string()));

@@ -1,7 +1,7 @@
 //! What one person may see of a meeting, and how a single instance of a series looks (RFC 6638 §3.2.6).
 
 use super::meeting::{self, Key, Meeting};
-use super::people::{Addresses, PRIVATE_PARAMS, Person};
+use super::people::{Addresses, Person, is_private_param};
 use crate::ical::{Component, Property, When, values};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +17,11 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// What this person sees of the meeting.
+    /// What this person sees of the meeting: an instance that its organizer cancelled is there for nobody.
     pub(super) fn of(meeting: &Meeting<'a>, person: &Person, who: &Addresses) -> View<'a> {
-        let sees = |c: &Component| meeting::attendee(c, person, who).is_some();
+        let sees = |c: &Component| {
+            meeting::attendee(c, person, who).is_some() && !meeting::is_cancelled(c)
+        };
         let master = meeting.master.filter(|c| sees(c));
         let (seen, unseen): (Vec<_>, Vec<_>) = meeting.overrides.iter().partition(|(_, c)| sees(c));
         View {
@@ -65,34 +67,43 @@ impl<'a> View<'a> {
 }
 
 /// Non-standard properties that recipients' programs can use; all others are between the organizer and their program.
-const SHARED_EXTENSIONS: [&str; 7] = [
+const SHARED_EXTENSIONS: [&str; 11] = [
     "X-ALT-DESC",
+    "X-APPLE-STRUCTURED-LOCATION",
+    "X-GOOGLE-CONFERENCE",
     "X-MICROSOFT-CDO-ALLDAYEVENT",
     "X-MICROSOFT-CDO-BUSYSTATUS",
     "X-MICROSOFT-CDO-IMPORTANCE",
     "X-MICROSOFT-CDO-INTENDEDSTATUS",
     "X-MICROSOFT-DISALLOW-COUNTER",
     "X-MICROSOFT-ONLINEMEETINGCONFLINK",
+    "X-MICROSOFT-ONLINEMEETINGEXTERNALLINK",
+    "X-MICROSOFT-SKYPETEAMSMEETINGURL",
 ];
+
+/// Whether this is a non-standard property that stays with whoever wrote it.
+pub(super) fn is_private(property: &Property) -> bool {
+    let extension = property
+        .name()
+        .get(..2)
+        .is_some_and(|x| x.eq_ignore_ascii_case("X-"));
+    extension && !SHARED_EXTENSIONS.iter().any(|name| property.is(name))
+}
 
 /// A component without what is its owner's alone: alarms, private properties and parameters.
 pub(super) fn public(component: &Component) -> Component {
     let mut component = component.clone();
     component.retain_components(|c| !c.is("VALARM"));
-    component.retain_properties(|property| {
-        let extension = property
-            .name()
-            .get(..2)
-            .is_some_and(|x| x.eq_ignore_ascii_case("X-"));
-        !extension || SHARED_EXTENSIONS.iter().any(|name| property.is(name))
-    });
+    component.retain_properties(|property| !is_private(property));
     for property in component.all_properties_mut() {
         if property.is("ATTENDEE") || property.is("ORGANIZER") {
-            for param in PRIVATE_PARAMS
-                .iter()
-                .chain(&["RECEIVED-SEQUENCE", "RECEIVED-DTSTAMP"])
-            {
-                property.remove_param(param);
+            let private: Vec<String> = property
+                .params()
+                .filter(|param| is_private_param(param.name()))
+                .map(|param| param.name().to_owned())
+                .collect();
+            for param in private {
+                property.remove_param(&param);
             }
         }
     }
@@ -101,7 +112,11 @@ pub(super) fn public(component: &Component) -> Component {
 
 /// One instance of the series as a component of its own, with nothing changed: what an override starts from.
 pub(super) fn instance(meeting: &Meeting<'_>, key: Key) -> Option<Component> {
-    instance_of(meeting, meeting.master?, key)
+    let Some((first, change)) = meeting.changed_from(key) else {
+        return instance_of(meeting, meeting.master?, key);
+    };
+    let (from, to) = (meeting.id(first), meeting.id(key));
+    Some(moved(meeting, change, (&from, &to)))
 }
 
 /// The same of a master that is shown to somebody.
@@ -111,8 +126,12 @@ pub(super) fn instance_of(
     key: Key,
 ) -> Option<Component> {
     let start = meeting::start(master)?;
-    let id = meeting.id(key);
-    let mut component = master.clone();
+    Some(moved(meeting, master, (&start, &meeting.id(key))))
+}
+
+/// A component moved from one instance to another.
+fn moved(meeting: &Meeting<'_>, component: &Component, (from, to): (&When, &When)) -> Component {
+    let mut component = component.clone();
     for name in ["RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID"] {
         component.remove(name);
     }
@@ -120,13 +139,13 @@ pub(super) fn instance_of(
         let moved = component
             .property(name)
             .and_then(values::when)
-            .and_then(|when| shifted(meeting, &when, (&start, &id)));
+            .and_then(|when| shifted(meeting, &when, (from, to)));
         if let (Some(moved), Some(property)) = (moved, component.property_mut(name)) {
             property.set_when(&moved);
         }
     }
-    component.push(Property::when_value("RECURRENCE-ID", &id));
-    Some(component)
+    component.push(Property::when_value("RECURRENCE-ID", to));
+    component
 }
 
 /// `when` moved by as much as lies between `from` and `to`, on the clock of its own zone.

@@ -129,6 +129,8 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::Invited => "a new meeting was put into the calendar",
         Reason::Updated => "the meeting was changed",
         Reason::Refreshed => "only the answers of others changed",
+        Reason::AskedAgain => "nothing changed, and an answer was asked for again",
+        Reason::Delegated => "an attendee passed their part in the meeting on",
         Reason::Cancelled => "the meeting, or instances of it, were cancelled",
         Reason::Answered => "the answer was entered",
         Reason::Asked => "the newest state was asked for and sent",
