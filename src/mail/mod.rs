@@ -2,22 +2,33 @@
 //! them.
 //!
 //! Outward: `token` gives each guest of a meeting an address of their own that takes their answers;
-//! `words` are what mails say in ten languages, `rules_in_words` how often a meeting takes place.
+//! `compose` makes a mail of a message: `tidings` what it tells, `text` and `html` how, `copy` the calendar
+//! object in it; `words` are what mails say in ten languages, `rules_in_words` how often a meeting takes place.
 //!
 //! **Gaps**: VJOURNAL is mailed by nobody, as `itip` does not send it.
 
 mod classify;
+mod compose;
+mod copy;
+mod html;
 #[cfg(test)]
 mod in_tests;
 mod matching;
+#[cfg(test)]
+mod out_tests;
 mod read;
 mod rules_in_words;
+mod span;
+mod text;
+mod tidings;
 mod token;
 mod words;
 
 pub use classify::{Kind, Scheduling, classify};
+pub use compose::{Addressing, Mail, Organizer, Unmailable, compose, mail_address};
 pub use matching::{Authentic, Circumstances, Doubt, Ignored, Verdict, judge};
 pub use read::{Found, Letter, Limits, Mailbox, Place, Report, Undelivered, Unreadable, read};
 pub use rules_in_words::repeats;
+pub use tidings::Occasion;
 pub use token::{Guest, LinkFault, NotAToken, Pattern, ReplyAddress, Token};
 pub use words::Words;
