@@ -72,6 +72,10 @@ fn remove<'a>(cx: &'a mut Context, resource: &'a Resource) -> Boxed<'a, ()> {
                 };
                 schedule::remove(cx, &target).await
             }
+            Resource::Collection(place, collection) if collection.kind == Kind::Calendar => {
+                schedule::withdraw(cx, place, collection);
+                Ok(())
+            }
             _ => Ok(()),
         }
     })

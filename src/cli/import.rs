@@ -16,6 +16,7 @@ use crate::auth::accounts::display_name;
 use crate::caldav::import::{Import as Objects, Imported, admit, import};
 use crate::caldav::limits::Limits;
 use crate::ical::Timestamp;
+use crate::schedule;
 use crate::store::{
     self, Change, Collection, Component, Components, Home, Id, Kind, Put, Settings, Store,
 };
@@ -45,6 +46,7 @@ pub(super) async fn run(
     make_calendars(store, owner, &found, now).await?;
     let limits = Limits::of(&ground.limits);
     let home = store.home(owner).await?;
+    let directory = store.directory().await?;
     let mut batches = Batches {
         ground,
         owner,
@@ -67,7 +69,13 @@ pub(super) async fn run(
         }
         for object in &objects.objects {
             match place(&home, file.calendar.as_deref(), object, &limits) {
-                Ok((calendar, put)) => batches.add(number, calendar, put).await?,
+                Ok((calendar, put)) => {
+                    let calendar_object = &object.received.object;
+                    let named = (calendar_object.uid.as_str(), &calendar_object.calendar);
+                    let place = (home.as_ref(), calendar.id);
+                    let tag = schedule::imported(&directory, place, named).await?;
+                    batches.add(number, calendar, Put { tag, ..put }).await?;
+                }
                 Err(reason) => {
                     let text = refusal(object.line, &object.received.object.uid, &reason);
                     batches.refuse(number, file, &text, out).await;

@@ -11,6 +11,7 @@ use super::messages::{self, Prepared, prepared};
 use super::queue::{Kind, MailItem, Payload};
 use super::tag;
 use super::who::{People, Way, way};
+use super::withdraw;
 use crate::dav::Shared;
 use crate::ical::{CalendarObject, Component, Timestamp, print};
 use crate::itip::{self, Inbox, Incoming, Message, Method, Reason, ScheduleTag, Weight};
@@ -176,6 +177,9 @@ async fn deliver_row(
     now: Timestamp,
 ) -> Result<Vec<LocalMessage>, Error> {
     let store = &shared.store;
+    if withdraw::is_withdrawal(row) {
+        return withdraw::part(shared, row, now).await;
+    }
     let mut next = Vec::new();
     let mut conflicts = 0;
     loop {

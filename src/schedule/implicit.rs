@@ -4,17 +4,17 @@
 //! rows that name the change, one for each recipient. They are delivered after the commit.
 
 use super::groups;
-use super::journal::{self, Decision};
+
 use super::known::Known;
 use super::messages;
-use super::queue::{Kind, MailItem, Payload};
+use super::plan::Plan;
 use super::tag;
-use super::who::{People, Way, principal_of, way};
+use super::who::{People, principal_of};
 use crate::dav::{Condition, Context, Error, Place, collection_href};
 use crate::ical::{CalendarObject, Component};
-use crate::itip::{self, Addresses, Intent, Message, Outgoing, Refused, Weight};
-use crate::store::{Collection, Header, Id, LocalMessage, MailMessage, Position, Tag};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::itip::{self, Addresses, Intent, Outgoing, Refused};
+use crate::store::{Collection, Header, Position, Tag};
+
 use std::sync::Arc;
 
 /// The object that a request changes.
@@ -51,17 +51,6 @@ pub struct Decided {
     plan: Option<Plan>,
 }
 
-/// What is queued with the object.
-#[derive(Debug)]
-struct Plan {
-    uid: String,
-    old: Option<Position>,
-    homes: BTreeMap<Id, Kind>,
-    mails: BTreeMap<String, Kind>,
-    decisions: Vec<Decision>,
-    known: Option<Known>,
-}
-
 impl Decided {
     fn plain() -> Decided {
         Decided {
@@ -83,8 +72,10 @@ impl Decided {
 
     /// Stages what is sent, in the change that stores the object; its text will have this position.
     pub fn stage(self, cx: &mut Context, target: &Target<'_>, text: Position) -> Result<(), Error> {
+        let home = &target.place.home;
+        let at = (target.collection.id, target.name);
         match self.plan {
-            Some(plan) => plan.stage(cx, target, Some(text)),
+            Some(plan) => Ok(plan.stage(&mut cx.change, home, at, Some(text))?),
             None => Ok(()),
         }
     }
@@ -121,36 +112,35 @@ pub async fn put(
     let sent = merged.as_ref().unwrap_or(&object.calendar);
     let expanded = expanded(cx, target, sent)?;
     let sent = expanded.as_ref().unwrap_or(sent);
+    let before = Known::of(&target.place.home, &object.uid).await?;
+    let before = before.unwrap_or_default();
+    let revived = match tag::is_organizer(sent, &who) && before.gone {
+        true => before.state.revived(sent),
+        false => None,
+    };
+    let sent = revived.as_ref().unwrap_or(sent);
     let who = people.in_calendar(Some(sent)).addresses();
     let outgoing = outgoing(cx, (old.as_ref(), Some(sent)), &who, Intent::Change)?;
     let mut plan = Plan::of(&outgoing, &who, &object.uid);
     plan.old = existing.map(|header| header.text);
     plan.force(sent, &who);
-    plan.known = known(target, &object.uid, existing).await?;
-    let store = outgoing.store.or(expanded).or(merged);
+    // An object that is there again is not gone, and one that its owner's program put was not placed by delivery.
+    let placed = match existing.is_none() || target.adopted.is_some() {
+        true => None,
+        false => before.placed.clone(),
+    };
+    let after = Known {
+        gone: false,
+        placed,
+        ..before.clone()
+    };
+    plan.known = (after != before).then_some(after);
+    let store = outgoing.store.or(revived).or(expanded).or(merged);
     Ok(Decided {
         calendar: store.filter(|store| *store != object.calendar),
         tag: if is_scheduling { Tag::Move } else { Tag::None },
         plan: Some(plan),
     })
-}
-
-/// What is known of the UID from now on, where that changes: an object that is there again is not gone, and one that
-/// was put by its owner's program was not placed by delivery.
-async fn known(
-    target: &Target<'_>,
-    uid: &str,
-    existing: Option<&Header>,
-) -> Result<Option<Known>, Error> {
-    if existing.is_some() && target.adopted.is_none() {
-        return Ok(None);
-    }
-    let known = Known::of(&target.place.home, uid).await?;
-    Ok(known.map(|known| Known {
-        gone: false,
-        placed: None,
-        ..known
-    }))
 }
 
 /// The object with the answers that its program could not know of: it says which Schedule-Tag it has seen, and since
@@ -272,14 +262,9 @@ pub async fn remove(cx: &mut Context, target: &Target<'_>) -> Result<(), Error> 
     let outgoing = outgoing(cx, (Some(&old), None), &who, intent)?;
     let mut plan = Plan::of(&outgoing, &who, existing.uid());
     plan.old = Some(existing.text);
-    let known = Known::of(&target.place.home, existing.uid()).await?;
-    let known = known.unwrap_or_default();
-    plan.known = Some(Known {
-        state: known.state.deleted(&old),
-        placed: None,
-        gone: true,
-    });
-    plan.stage(cx, target, None)
+    plan.known = Some(Known::gone(&target.place.home, existing.uid(), &old).await?);
+    let at = (target.collection.id, target.name);
+    Ok(plan.stage(&mut cx.change, &target.place.home, at, None)?)
 }
 
 async fn old_text(
@@ -339,109 +324,4 @@ fn sentence(why: &str) -> String {
         first.make_ascii_uppercase();
     }
     text
-}
-
-impl Plan {
-    fn of(outgoing: &Outgoing, who: &Addresses, uid: &str) -> Plan {
-        let mut plan = Plan {
-            uid: uid.to_owned(),
-            old: None,
-            homes: BTreeMap::new(),
-            mails: BTreeMap::new(),
-            decisions: decisions(&outgoing.messages, who),
-            known: None,
-        };
-        for message in &outgoing.messages {
-            match (way(who, &message.to), message.weight) {
-                (Way::Home(id), _) => {
-                    plan.homes.insert(id, Kind::Change);
-                }
-                (Way::Mail, Weight::News) => {
-                    plan.mails.insert(message.to.clone(), Kind::Change);
-                }
-                (Way::Mail, Weight::Refresh) | (Way::Nowhere, _) => {}
-            }
-        }
-        plan
-    }
-
-    /// Notes who was to be told in any case: the parameter that says so is not stored. RFC 6638 §7.2
-    fn force(&mut self, calendar: &Component, who: &Addresses) {
-        let properties = calendar
-            .all_components()
-            .flat_map(Component::all_properties)
-            .filter(|p| p.param("SCHEDULE-FORCE-SEND").is_some());
-        let forced: BTreeSet<&str> = properties.map(|p| p.value().trim()).collect();
-        for address in forced {
-            match way(who, address) {
-                Way::Home(id) => {
-                    self.homes.entry(id).and_modify(|kind| *kind = Kind::Forced);
-                }
-                Way::Mail => {
-                    let person = who.person(address);
-                    let mails = self.mails.iter_mut();
-                    mails
-                        .filter(|(to, _)| who.person(to) == person)
-                        .for_each(|(_, kind)| *kind = Kind::Forced);
-                }
-                Way::Nowhere => {}
-            }
-        }
-    }
-
-    fn stage(
-        self,
-        cx: &mut Context,
-        target: &Target<'_>,
-        new: Option<Position>,
-    ) -> Result<(), Error> {
-        let home = &target.place.home;
-        let row = |to: Id, kind: Kind| LocalMessage {
-            to,
-            from: home.id(),
-            uid: self.uid.clone(),
-            revision: home.revision().saturating_add(1),
-            collection: target.collection.id,
-            name: target.name.to_owned(),
-            old: self.old,
-            new,
-            payload: Payload { kind, at: cx.now }.encode(),
-        };
-        for (id, kind) in &self.homes {
-            cx.change.queue_local(&row(*id, kind.clone()));
-        }
-        for (to, kind) in &self.mails {
-            let item = MailItem {
-                source: row(home.id(), kind.clone()),
-                to: to.clone(),
-                note: String::new(),
-            };
-            cx.change.queue_mail(&MailMessage {
-                id: Id::random()?,
-                due: cx.now,
-                payload: item.encode(),
-            });
-        }
-        for decision in &self.decisions {
-            journal::note(&mut cx.change, home, &self.uid, cx.now, decision)?;
-        }
-        if let Some(known) = &self.known {
-            known.keep(cx.change.home(home), &self.uid);
-        }
-        Ok(())
-    }
-}
-
-/// What is sent, for the journal: a row for each method and status.
-fn decisions(messages: &[Message], who: &Addresses) -> Vec<Decision> {
-    let mut by_kind: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
-    for message in messages.iter().filter(|m| m.weight == Weight::News) {
-        let status = who.route(&message.to).status();
-        let kind = (message.method.to_string(), status);
-        by_kind.entry(kind).or_default().push(&message.to);
-    }
-    let decisions = by_kind.into_iter();
-    decisions
-        .map(|((method, status), to)| Decision::sent(method, &to, status))
-        .collect()
 }

@@ -1,5 +1,6 @@
 //! What a home knows of a UID beside its object: iTIP's memory of messages, and which object delivery has placed.
 
+use crate::ical::Component;
 use crate::itip::State;
 use crate::store::{Error, Home, HomeChange, Id, UidState};
 
@@ -23,6 +24,16 @@ impl Known {
         let known = Known::decode(&row.payload, row.gone);
         let damaged = || Error::Damaged(format!("what is known of {uid} cannot be read"));
         known.map(Some).ok_or_else(damaged)
+    }
+
+    /// What the home knows once its owner has deleted this object.
+    pub(super) async fn gone(home: &Home, uid: &str, object: &Component) -> Result<Known, Error> {
+        let known = Known::of(home, uid).await?.unwrap_or_default();
+        Ok(Known {
+            state: known.state.deleted(object),
+            placed: None,
+            gone: true,
+        })
     }
 
     /// Keeps it with a change of the home.

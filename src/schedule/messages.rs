@@ -114,6 +114,7 @@ impl Prepared {
             }
             Kind::Refresh => current(Weight::Refresh),
             Kind::Request => current(Weight::News),
+            Kind::Withdraw => Vec::new(),
             Kind::Verbatim(message) => verbatim(message, &self.uid).into_iter().collect(),
         }
     }

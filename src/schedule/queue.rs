@@ -22,6 +22,9 @@ pub enum Kind {
     Request,
     /// A message that no text implies.
     Verbatim(Verbatim),
+    /// What follows from the removal of a whole calendar, which is worked off: the row's name is the last object done,
+    /// and the row goes to the home that it comes from.
+    Withdraw,
 }
 
 /// A message kept as it is.
@@ -80,6 +83,7 @@ impl Payload {
             Kind::Refresh => "refresh",
             Kind::Request => "request",
             Kind::Verbatim(_) => "verbatim",
+            Kind::Withdraw => "withdraw",
         };
         let mut text = format!("1 {word} {}\n", self.at.0);
         if let Kind::Verbatim(message) = &self.kind {
@@ -115,6 +119,7 @@ impl Payload {
             "forced" => Kind::Forced,
             "refresh" => Kind::Refresh,
             "request" => Kind::Request,
+            "withdraw" => Kind::Withdraw,
             "verbatim" => {
                 let mut lines = rest.splitn(4, '\n');
                 Kind::Verbatim(Verbatim {
@@ -193,6 +198,7 @@ mod tests {
             Kind::Refresh,
             Kind::Request,
             Kind::Verbatim(verbatim),
+            Kind::Withdraw,
         ] {
             let at = Timestamp(-5);
             let payload = Payload { kind, at };

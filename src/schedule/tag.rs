@@ -3,13 +3,14 @@
 //!
 //! The store keeps a Schedule-Tag with each of them, so that an object without one is none.
 
+use super::who::People;
 use crate::dav::{
-    Condition, Context, Entering, Error, Found, Get, Kinds, Listed, Needs, Property, Reading,
-    Rules, Set, Transfer, collection_href,
+    Condition, Context, Entering, Error, Found, Get, Kinds, Listed, Needs, Outside, Property,
+    Reading, Rules, Set, Transfer, collection_href,
 };
 use crate::ical::Component;
 use crate::itip::{Addresses, Meeting};
-use crate::store::{self, Collection, Header, Home, Kind};
+use crate::store::{self, Collection, Directory, Header, Home, Id, Kind, Tag};
 use crate::xml::{Name, Writer};
 use std::sync::Arc;
 
@@ -49,6 +50,24 @@ fn get(reading: &Reading<'_>, out: &mut Writer) -> Found {
         out.raw(tag);
     }
     Found::when(tag.is_some())
+}
+
+/// The Schedule-Tag of an object that comes into a home otherwise than by its owner's program or by delivery: it has one
+/// if it is a meeting of the owner, so that changes are told from now on, and no other calendar has one of the UID.
+/// Nothing is sent. RFC 6638 §3.1, §3.2.4.1
+pub async fn imported(
+    directory: &Directory,
+    (home, collection): (&Home, Id),
+    (uid, object): (&str, &Component),
+) -> Result<Tag, store::Error> {
+    let people = People::of(directory, home.id(), Outside::Unreachable);
+    let who = people.in_calendar(Some(object)).addresses();
+    if !is_scheduling(object, &who) {
+        return Ok(Tag::None);
+    }
+    let other = find(home, uid).await?;
+    let taken = other.is_some_and(|(c, header)| c.id != collection && header.tag.is_some());
+    Ok(if taken { Tag::None } else { Tag::Move })
 }
 
 /// Whether an object in the calendar of whom `who` is about is a scheduling object resource: theirs as organizer, or
