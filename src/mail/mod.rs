@@ -16,19 +16,28 @@ mod in_tests;
 mod matching;
 #[cfg(test)]
 mod out_tests;
+mod queue;
 mod read;
 mod rules_in_words;
+mod send;
 mod span;
 mod text;
 mod tidings;
 mod token;
+mod transport;
+mod undelivered;
 mod words;
+mod worker;
 
 pub use classify::{Kind, Scheduling, classify};
 pub use compose::{Addressing, Mail, Organizer, Unmailable, compose, mail_address};
 pub use matching::{Authentic, Circumstances, Doubt, Ignored, Verdict, judge};
+pub use queue::{Bundle, Errand, Note, Waiting, bundles};
 pub use read::{Found, Letter, Limits, Mailbox, Place, Report, Undelivered, Unreadable, read};
 pub use rules_in_words::repeats;
 pub use tidings::Occasion;
 pub use token::{Guest, LinkFault, NotAToken, Pattern, ReplyAddress, Token};
+pub use transport::{Relay, Security, Sent, Transport, Trouble, sendmail, smtp};
+pub use undelivered::undelivered;
 pub use words::Words;
+pub use worker::{Counts, Mailer, Round, Sending};
