@@ -219,11 +219,40 @@ Writers of a home wait while it is looked at.")]
     /// What was changed, and how to take it back
     #[command(subcommand)]
     History(History),
+    /// Mails to people outside: what waits, and what is wrong with one
+    #[command(subcommand)]
+    Mail(Mail),
     /// Write a backup.
     #[command(skip)]
     BackUp {
         /// The file, as an absolute path.
         file: PathBuf,
+    },
+}
+
+/// `mail`.
+#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
+pub enum Mail {
+    /// List the mails that wait, the next one first
+    List(List),
+    /// Show a mail that waits
+    Show {
+        /// The mail, by the beginning of its id
+        id: String,
+    },
+    /// Try mails again now, or all of them
+    Retry {
+        /// The mail, by the beginning of its id
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        id: Option<String>,
+        /// All mails that wait
+        #[arg(long)]
+        all: bool,
+    },
+    /// Drop a mail that waits: it is never sent, and nobody is told
+    Drop {
+        /// The mail, by the beginning of its id
+        id: String,
     },
 }
 

@@ -12,6 +12,7 @@ pub(super) fn first_fault(settings: &Settings) -> Option<(&'static str, String)>
         .or_else(|| times(settings))
         .or_else(|| sizes(settings))
         .or_else(|| counts(settings))
+        .or_else(|| super::mail::first_fault(&settings.mail))
         .or_else(|| log(settings))
 }
 
@@ -106,6 +107,16 @@ fn times(settings: &Settings) -> Option<(&'static str, String)> {
         ("journal.mark_after", settings.journal.mark_after, 1, 3600),
         ("history.keep", settings.history.keep, 3600, 100 * year),
         ("backup.every", settings.backup.every, 60, year),
+        ("mail.timeout", settings.mail.timeout, 1, 3600),
+        ("mail.retry", settings.mail.retry, 1, 21_600),
+        ("mail.settle", settings.mail.settle, 0, 3600),
+        // A mail is made of texts that the history keeps.
+        (
+            "mail.keep_trying",
+            settings.mail.keep_trying,
+            60,
+            settings.history.keep.0 / 2,
+        ),
     ]
     .into_iter()
     .find(|(_, value, low, high)| value.0 < *low || value.0 > *high)
@@ -173,7 +184,7 @@ fn sizes(settings: &Settings) -> Option<(&'static str, String)> {
 }
 
 fn counts(settings: &Settings) -> Option<(&'static str, String)> {
-    let auth = &settings.auth;
+    let (auth, mail) = (&settings.auth, &settings.mail);
     [
         (
             "http.max_connections",
@@ -186,6 +197,10 @@ fn counts(settings: &Settings) -> Option<(&'static str, String)> {
         ("auth.waiting", auth.waiting, 10_000),
         ("auth.failures", auth.failures as usize, 1_000_000),
         ("backup.keep", settings.backup.keep, 10_000),
+        ("mail.per_user_day", mail.per_user_day as usize, 10_000_000),
+        ("mail.at_once", mail.at_once, 100),
+        ("mail.per_domain", mail.per_domain, 100),
+        ("mail.per_domain_minute", mail.per_domain_minute, 100_000),
     ]
     .into_iter()
     .find(|(_, value, high)| *value < 1 || value > high)

@@ -80,6 +80,8 @@ pub fn parse(text: &str, file: &Path) -> Result<Settings, ConfigError> {
         &mut server.key,
         &mut settings.backup.folder,
         &mut settings.calendars.zoneinfo,
+        &mut settings.mail.password_file,
+        &mut settings.mail.certificates,
     ] {
         if !path.as_os_str().is_empty() {
             *path = folder.join(&*path);

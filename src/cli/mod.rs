@@ -19,6 +19,7 @@ mod import;
 mod import_files;
 mod inspect;
 pub mod log;
+mod mail;
 pub mod open;
 pub mod output;
 mod program;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::Command;
 use super::failure::Failure;
 use super::output::Out;
-use super::{accounts, backup, calendars, export, history, import, inspect};
+use super::{accounts, backup, calendars, export, history, import, inspect, mail};
 use crate::auth::accounts::By;
 use crate::auth::password::Cost;
 use crate::dav;
@@ -56,6 +56,7 @@ pub async fn run(
             inspect::run(inspect::Asked { repair, json }, ground, now, out).await
         }
         Command::History(command) => history::run(command, ground, now, out).await,
+        Command::Mail(command) => mail::run(command, ground, now, out).await,
         Command::BackUp { file } => backup::write(&file, ground, out).await,
     }
 }

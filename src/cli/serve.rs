@@ -16,9 +16,10 @@ use super::open::{Missing, open};
 use super::run::{Ground, by};
 use super::settings::Settings;
 use super::upkeep::{self, Upkeep};
-use super::{backup, config, zones};
+use super::{backup, config, mail, zones};
 use crate::auth::accounts::{self, NewPrincipal};
 use crate::auth::{self, Auth, password};
+use crate::dav;
 use crate::http::address::{Address, Network};
 use crate::http::limits::Limits;
 use crate::http::listen::{Listener, bind};
@@ -54,6 +55,7 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
     };
     let (stop, stopped) = watch::channel(false);
     let server = server(&settings, &ground)?;
+    let mailer = mail::mailer(&settings, &server.shared)?;
     let upkeep = Upkeep {
         ground: ground.clone(),
         server: server.clone(),
@@ -76,6 +78,9 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
             settings.backup.clone(),
             stopped.clone(),
         )));
+    }
+    if let Some(mailer) = mailer {
+        tasks.push(tokio::spawn(mailer.run(now, stopped.clone())));
     }
     greet(&settings, &ground, &listeners).await?;
     let serving = serve(listeners, handler(server), options(&settings)?, stopped);
@@ -205,11 +210,16 @@ fn auth_limits(settings: &Settings) -> auth::Limits {
 fn server(settings: &Settings, ground: &Ground) -> Result<Arc<Server>, Failure> {
     let auth = Auth::new(ground.store.clone(), &auth_limits(settings))
         .map_err(|error| Failure::failed(error.to_string()))?;
-    Ok(Server::new(
+    let outside = match settings.mail.is_on() {
+        true => dav::Outside::ByMail,
+        false => dav::Outside::Unreachable,
+    };
+    Ok(Server::reaching(
         ground.store.clone(),
         Arc::new(auth),
         ground.limits,
         &settings.server.realm,
+        outside,
     ))
 }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub history: History,
     /// Scheduled backups.
     pub backup: Backup,
+    /// Invitations by mail.
+    pub mail: Mail,
     /// What is logged and how.
     pub log: Log,
 }
@@ -266,6 +268,101 @@ impl Default for Backup {
             folder: PathBuf::new(),
             every: Seconds(86_400),
             keep: 7,
+        }
+    }
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailSecurity {
+    /// STARTTLS, and nothing without it.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+    /// None, to this machine only.
+    None,
+}
+
+/// Whose address ORGANIZER is in mails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailOrganizer {
+    /// The guest's reply address.
+    Reply,
+    /// The organizer's own.
+    Own,
+}
+
+/// `[mail]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mail {
+    /// The address that mails are from, or empty: nobody outside is invited.
+    pub from: String,
+    /// What the server is called beside a person's name.
+    pub name: String,
+    /// The addresses that take answers, with `{token}` in them, or empty.
+    pub reply: String,
+    /// Whose address ORGANIZER is.
+    pub organizer: MailOrganizer,
+    /// The language of people who have none.
+    pub language: String,
+    /// The mail server.
+    pub host: String,
+    /// Its port; 0 for that of the protection.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: MailSecurity,
+    /// The account at the mail server, or empty.
+    pub user: String,
+    /// The file with its password.
+    pub password_file: PathBuf,
+    /// Certificates to trust besides the system's, PEM.
+    pub certificates: PathBuf,
+    /// A command to hand mails to instead of a mail server.
+    pub sendmail: PathBuf,
+    /// How long to wait for an answer of the mail server.
+    pub timeout: Seconds,
+    /// Time without another edit before a mail leaves.
+    pub settle: Seconds,
+    /// Time before the second attempt; each further one waits twice as long.
+    pub retry: Seconds,
+    /// Time after which a mail that nobody takes has failed.
+    pub keep_trying: Seconds,
+    /// Mails that one person may cause in a day.
+    pub per_user_day: u32,
+    /// Mails at one time.
+    pub at_once: usize,
+    /// Mails to one domain at one time.
+    pub per_domain: usize,
+    /// Mails to one domain in a minute.
+    pub per_domain_minute: usize,
+}
+
+impl Default for Mail {
+    fn default() -> Mail {
+        Mail {
+            from: String::new(),
+            name: "Kalends".to_owned(),
+            reply: String::new(),
+            organizer: MailOrganizer::Reply,
+            language: "en".to_owned(),
+            host: String::new(),
+            port: 0,
+            security: MailSecurity::StartTls,
+            user: String::new(),
+            password_file: PathBuf::new(),
+            certificates: PathBuf::new(),
+            sendmail: PathBuf::new(),
+            timeout: Seconds(120),
+            settle: Seconds(30),
+            retry: Seconds(60),
+            keep_trying: Seconds(259_200),
+            per_user_day: 1000,
+            at_once: 4,
+            per_domain: 2,
+            per_domain_minute: 60,
         }
     }
 }

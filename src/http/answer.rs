@@ -34,18 +34,29 @@ static ROWS: [&Table; 3] = [&dav::TABLE, &schedule::TABLE, &caldav::TABLE];
 const ATTEMPTS: u32 = 8;
 
 impl Server {
-    /// A server over this store.
+    /// A server over this store that reaches nobody but its own people.
     pub fn new(
         store: Arc<Store>,
         auth: Arc<Auth>,
         limits: dav::Limits,
         realm: &str,
     ) -> Arc<Server> {
+        Server::reaching(store, auth, limits, realm, Outside::Unreachable)
+    }
+
+    /// A server over this store that reaches people of other servers in this way.
+    pub fn reaching(
+        store: Arc<Store>,
+        auth: Arc<Auth>,
+        limits: dav::Limits,
+        realm: &str,
+        outside: Outside,
+    ) -> Arc<Server> {
         let shared = Shared {
             store,
             tables: Tables::join(&ROWS),
             limits,
-            outside: Outside::Unreachable,
+            outside,
             queued: tokio::sync::Notify::new(),
             to_mail: tokio::sync::Notify::new(),
             free_bytes: AtomicU64::new(u64::MAX),

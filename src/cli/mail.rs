@@ -1,0 +1,350 @@
+//! `[mail]` in server.toml, and `mail`: the mails that wait.
+
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::args;
+use super::clock::shown;
+use super::failure::{Code, Failure};
+use super::output::{Out, table};
+use super::run::{Ground, by};
+use super::settings::{Mail, MailOrganizer, MailSecurity, Settings};
+use crate::dav::Shared;
+use crate::ical::Timestamp;
+use crate::mail::{
+    Counts, Mailer, Organizer, Pattern, Relay, Security, Sending, Transport, Waiting, Words,
+    mail_address, sendmail, smtp,
+};
+use crate::schedule::queue::MailItem;
+use crate::store::{Change, MailMessage};
+
+/// Mails listed at most.
+const LISTED: usize = 10_000;
+
+/// How long links to answer pages are good.
+const LINK_SECONDS: i64 = 365 * 86_400;
+
+/// The longest password file.
+const PASSWORD_BYTES: u64 = 4096;
+
+impl Mail {
+    /// Whether people outside are invited by mail.
+    pub fn is_on(&self) -> bool {
+        !self.from.is_empty()
+    }
+}
+
+/// The first impossible value of `[mail]`.
+pub(super) fn first_fault(mail: &Mail) -> Option<(&'static str, String)> {
+    let fault = |key, message: &str| Some((key, message.to_owned()));
+    let no_sendmail = mail.sendmail == Path::new("");
+    if Words::of(&mail.language).is_none() {
+        let known: Vec<_> = Words::codes().collect();
+        return fault(
+            "mail.language",
+            &format!("must be one of {}", known.join(", ")),
+        );
+    }
+    if !mail.reply.is_empty()
+        && let Err(error) = mail.reply.parse::<Pattern>()
+    {
+        return fault("mail.reply", &format!("\"{}\" {error}", mail.reply));
+    }
+    if !mail.is_on() {
+        return match mail.host.is_empty() && no_sendmail {
+            true => None,
+            false => fault(
+                "mail.from",
+                "must be set where mail.host or mail.sendmail is",
+            ),
+        };
+    }
+    if mail_address(&mail.from).is_none_or(|address| !address.is_ascii()) {
+        return fault("mail.from", "must be a mail address");
+    }
+    match (mail.host.is_empty(), no_sendmail) {
+        (true, true) => {
+            return fault(
+                "mail.host",
+                "must be set where mail.from is, or mail.sendmail",
+            );
+        }
+        (false, false) => return fault("mail.sendmail", "must be empty where mail.host is set"),
+        _ => {}
+    }
+    if mail.security == MailSecurity::None && !mail.host.is_empty() && !is_here(&mail.host) {
+        return fault(
+            "mail.security",
+            "may be \"none\" only where mail.host is this machine",
+        );
+    }
+    match (mail.user.is_empty(), mail.password_file == Path::new("")) {
+        (false, true) => fault("mail.password_file", "must be set where mail.user is"),
+        (true, false) => fault("mail.user", "must be set where mail.password_file is"),
+        _ => None,
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// What sends mails; none if nobody outside is mailed.
+pub(super) fn mailer(
+    settings: &Settings,
+    shared: &Arc<Shared>,
+) -> Result<Option<Arc<Mailer>>, Failure> {
+    let mail = &settings.mail;
+    if !mail.is_on() {
+        return Ok(None);
+    }
+    let transport: Arc<dyn Transport> = match mail.host.is_empty() {
+        true => Arc::new(sendmail(&mail.sendmail)),
+        false => {
+            let relay = relay(mail)?;
+            Arc::new(smtp(&relay).map_err(|error| Failure::new(Code::Usage, error))?)
+        }
+    };
+    let sending = Sending {
+        from: mail.from.clone(),
+        name: mail.name.clone(),
+        reply: mail.reply.parse().ok(),
+        organizer: match mail.organizer {
+            MailOrganizer::Reply => Organizer::Reply,
+            MailOrganizer::Own => Organizer::Own,
+        },
+        language: mail.language.clone(),
+        pages: None,
+        link_seconds: LINK_SECONDS,
+        settle_seconds: mail.settle.signed(),
+        retry_seconds: mail.retry.signed(),
+        keep_trying_seconds: mail.keep_trying.signed(),
+        per_user_day: mail.per_user_day,
+        per_domain: mail.per_domain,
+        per_domain_minute: mail.per_domain_minute,
+        at_once: mail.at_once,
+    };
+    let counts = Arc::new(Counts::default());
+    Ok(Some(Mailer::new(
+        shared.clone(),
+        sending,
+        transport,
+        counts,
+    )))
+}
+
+fn relay(mail: &Mail) -> Result<Relay, Failure> {
+    let (security, port) = match mail.security {
+        MailSecurity::StartTls => (Security::StartTls, 587),
+        MailSecurity::Tls => (Security::Tls, 465),
+        MailSecurity::None => (Security::None, 25),
+    };
+    let login = match mail.user.is_empty() {
+        true => None,
+        false => Some((mail.user.clone(), password(&mail.password_file)?)),
+    };
+    let certificates = match mail.certificates == Path::new("") {
+        true => None,
+        false => Some(read("mail.certificates", &mail.certificates)?),
+    };
+    let domain = mail.from.rsplit_once('@').map(|(_, domain)| domain);
+    Ok(Relay {
+        host: mail.host.clone(),
+        port: if mail.port == 0 { port } else { mail.port },
+        security,
+        login,
+        certificates,
+        name: domain.unwrap_or("localhost").to_owned(),
+        connections: u32::try_from(mail.at_once).unwrap_or(u32::MAX),
+        timeout: mail.timeout.duration(),
+    })
+}
+
+fn read(key: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| {
+        let file = file.display();
+        Failure::new(
+            Code::Usage,
+            format!("{key}: {file} cannot be read: {error}"),
+        )
+    })
+}
+
+/// The password in a file that nobody else may read.
+fn password(file: &Path) -> Result<String, Failure> {
+    let fault = |why: String| {
+        let file = file.display();
+        Failure::new(Code::Usage, format!("mail.password_file: {file} {why}"))
+    };
+    let known =
+        std::fs::metadata(file).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    if known.permissions().mode() & 0o077 != 0 {
+        return Err(fault("may be read by others; chmod 600 it".to_owned()));
+    }
+    if known.len() > PASSWORD_BYTES {
+        return Err(fault("is too long to be a password".to_owned()));
+    }
+    let text = String::from_utf8(read("mail.password_file", file)?)
+        .map_err(|_| fault("is not UTF-8".to_owned()))?;
+    let password = text.lines().next().unwrap_or_default().to_owned();
+    if password.is_empty() {
+        return Err(fault("is empty".to_owned()));
+    }
+    Ok(password)
+}
+
+/// `mail`.
+pub(super) async fn run(
+    command: args::Mail,
+    ground: &Ground,
+    now: Timestamp,
+    out: &Out,
+) -> Result<(), Failure> {
+    let waiting = waiting(ground).await?;
+    match command {
+        args::Mail::List(asked) => list(ground, &waiting, asked.json, out).await,
+        args::Mail::Show { id } => {
+            let mail = one(&waiting, &id)?;
+            out.line(pretty(&described(ground, mail).await?)).await;
+            Ok(())
+        }
+        args::Mail::Retry { id, .. } => {
+            let mails = match &id {
+                Some(id) => vec![one(&waiting, id)?],
+                None => waiting.iter().collect(),
+            };
+            let count = mails.len();
+            for mail in mails {
+                retry(ground, mail, now).await?;
+            }
+            out.line(format!("{count} will be tried within a minute"))
+                .await;
+            Ok(())
+        }
+        args::Mail::Drop { id } => {
+            let mail = one(&waiting, &id)?;
+            let mut change = Change::new(now, by(now).actor, "mail drop");
+            change.take_mail(&mail.row);
+            let turn = ground.store.turn(&[]).await?;
+            ground.store.commit(change, turn).await?;
+            out.line(format!("dropped the mail to {}", mail.item.to))
+                .await;
+            Ok(())
+        }
+    }
+}
+
+async fn waiting(ground: &Ground) -> Result<Vec<Waiting>, Failure> {
+    let rows = ground.store.mail_due(Timestamp(i64::MAX), LISTED).await?;
+    rows.into_iter()
+        .map(|row| Waiting::read(row).map_err(Failure::from))
+        .collect()
+}
+
+/// The one mail whose id begins like this.
+fn one<'a>(waiting: &'a [Waiting], id: &str) -> Result<&'a Waiting, Failure> {
+    let begins = |mail: &&Waiting| mail.row.id.to_string().starts_with(id);
+    let mut found = waiting.iter().filter(begins);
+    match (found.next(), found.next()) {
+        (Some(mail), None) => Ok(mail),
+        (Some(_), Some(_)) => Err(Failure::new(
+            Code::Usage,
+            format!("several mails begin with {id}"),
+        )),
+        (None, _) => Err(Failure::new(
+            Code::NotFound,
+            format!("no mail that waits begins with {id}"),
+        )),
+    }
+}
+
+async fn list(
+    ground: &Ground,
+    waiting: &[Waiting],
+    as_json: bool,
+    out: &Out,
+) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    for mail in waiting {
+        all.push(described(ground, mail).await?);
+    }
+    if as_json {
+        out.line(Value::from(all).to_string()).await;
+        return Ok(());
+    }
+    let cell = |mail: &Value, key: &str| match &mail[key] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let keys = ["id", "from", "to", "next", "tries", "why"];
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|mail| keys.iter().map(|key| cell(mail, key)).collect())
+        .collect();
+    let rows = rows.into_iter().map(|mut row: Vec<String>| {
+        if let Some(id) = row.first_mut() {
+            id.truncate(8);
+        }
+        row
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    for line in table(&["ID", "FROM", "TO", "NEXT", "TRIES", "WHY"], &rows) {
+        out.line(line).await;
+    }
+    Ok(())
+}
+
+async fn described(ground: &Ground, mail: &Waiting) -> Result<Value, Failure> {
+    let directory = ground.store.directory().await?;
+    let source = &mail.item.source;
+    let from = directory.principal(source.from).map(|p| p.name.clone());
+    Ok(json!({
+        "id": mail.row.id.to_string(),
+        "from": from,
+        "to": mail.item.to,
+        "uid": source.uid,
+        "object": source.name,
+        "written": shown(mail.since()),
+        "next": shown(mail.row.due),
+        "tries": mail.note.tries,
+        "why": mail.note.why,
+    }))
+}
+
+fn pretty(value: &Value) -> String {
+    let fields = value.as_object().into_iter().flatten();
+    let line = |(key, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{key:8} {text}"),
+        other => format!("{key:8} {other}"),
+    };
+    fields.map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The same row, due now; what was not tried yet need not wait for more edits.
+async fn retry(ground: &Ground, mail: &Waiting, now: Timestamp) -> Result<(), Failure> {
+    let mut note = mail.note.clone();
+    note.since = Some(mail.since());
+    note.tries = note.tries.max(1);
+    let item = MailItem {
+        note: note.to_string(),
+        ..mail.item.clone()
+    };
+    let row = MailMessage {
+        id: mail.row.id,
+        due: now,
+        payload: item.encode(),
+    };
+    let mut change = Change::new(now, by(now).actor, "mail retry");
+    change.take_mail(&mail.row);
+    change.queue_mail(&row);
+    let turn = ground.store.turn(&[]).await?;
+    ground.store.commit(change, turn).await?;
+    Ok(())
+}
