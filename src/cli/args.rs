@@ -222,6 +222,23 @@ Writers of a home wait while it is looked at.")]
     /// Mails to people outside: what waits, and what is wrong with one
     #[command(subcommand)]
     Mail(Mail),
+    /// What scheduling decided about a user's meetings, and why
+    #[command(after_help = "\
+Examples:
+  kalends journal alice                  the newest decisions, newest first
+  kalends journal alice 5F0C-77-LUNCH    those about the meeting with this UID
+
+An answer that did not arrive is in the journal of who sent it as `sent`, and in
+that of who should have it as `received` or `failed`, with the reason.")]
+    Journal {
+        /// The user
+        user: String,
+        /// The UID of a meeting
+        uid: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Write a backup.
     #[command(skip)]
     BackUp {

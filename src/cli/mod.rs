@@ -18,6 +18,7 @@ mod history;
 mod import;
 mod import_files;
 mod inspect;
+mod journal;
 pub mod log;
 mod mail;
 pub mod open;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::Command;
 use super::failure::Failure;
 use super::output::Out;
-use super::{accounts, backup, calendars, export, history, import, inspect, mail};
+use super::{accounts, backup, calendars, export, history, import, inspect, journal, mail};
 use crate::auth::accounts::By;
 use crate::auth::password::Cost;
 use crate::dav;
@@ -57,6 +57,10 @@ pub async fn run(
         }
         Command::History(command) => history::run(command, ground, now, out).await,
         Command::Mail(command) => mail::run(command, ground, now, out).await,
+        Command::Journal { user, uid, json } => {
+            let asked = journal::Asked { user, uid, json };
+            journal::run(&asked, ground, out).await
+        }
         Command::BackUp { file } => backup::write(&file, ground, out).await,
     }
 }
