@@ -49,6 +49,11 @@ pub const MEASURES: &[Measure] = &[
         run: query,
     },
     Measure {
+        name: "meet",
+        about: "inviting 100 people in one PUT, and one answer told to them, against plain PUTs",
+        run: super::meetings::run,
+    },
+    Measure {
         name: "memory",
         about: "resident bytes an object, of open calendars",
         run: memory,
@@ -106,7 +111,11 @@ fn sync(token: &str) -> Question {
     )
 }
 
-fn expect(answer: std::io::Result<Answer>, status: u16, what: &str) -> Result<Answer, String> {
+pub(super) fn expect(
+    answer: std::io::Result<Answer>,
+    status: u16,
+    what: &str,
+) -> Result<Answer, String> {
     let answer = answer.map_err(|e| format!("{what}: {e}"))?;
     if answer.status == status {
         return Ok(answer);

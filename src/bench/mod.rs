@@ -12,6 +12,7 @@ pub mod calendars;
 pub mod connection;
 pub mod load;
 pub mod measures;
+mod meetings;
 pub mod process;
 mod pure;
 

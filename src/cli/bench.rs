@@ -10,7 +10,7 @@ use clap::Args;
 /// What to measure.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// Measure only this; may be repeated: poll, put, size, read, query, memory, restart, pure
+    /// Measure only this; may be repeated: poll, put, size, read, query, meet, memory, restart, pure
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     /// Seconds each rate is measured for
