@@ -1,0 +1,479 @@
+//! The real process is killed (SIGKILL) while people invite each other, change meetings, answer and cancel, and
+//! afterwards everybody has what was acknowledged, and heard of each change once.
+//!
+//! Six people work at once, each on meetings of their own and on the invitations of the others. After a crash the server
+//! is started again; then every guest has what the organizer's calendar says, organizer and guests agree on every
+//! answer, and the inboxes hold one message for each acknowledged change, no more and no less.
+//!
+//! 6 rounds of about 85 operations; `KALENDS_MEETING_ROUNDS=60 cargo test --release --test meetings` for more,
+//! `KALENDS_MEETING_SEED` to repeat.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod running;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::thread;
+
+use kalends::conform::{meaning, tree};
+use running::{Client, Folder, Running, check};
+
+const PEOPLE: usize = 6;
+const PASSWORD: &str = "not so secret";
+
+/// How often the server is asked whether what a crash left is delivered.
+const PATIENCE: usize = 4_000;
+
+/// A small generator of numbers, the same for the same seed (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}
+
+/// A meeting as its organizer knows it.
+#[derive(Clone, Debug)]
+struct Meeting {
+    /// PUTs that were acknowledged, less one.
+    version: usize,
+    guests: [usize; 2],
+    deleted: bool,
+}
+
+/// What somebody answered to a meeting.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    given: usize,
+    last: String,
+}
+
+/// What one person knows, and the operation that was not answered.
+#[derive(Clone, Debug, Default)]
+struct Knowledge {
+    meetings: BTreeMap<usize, Meeting>,
+    answers: BTreeMap<(usize, usize), Answer>,
+    pending: Option<Wish>,
+}
+
+/// What somebody wants.
+#[derive(Clone, Debug)]
+enum Wish {
+    Put(usize, Meeting),
+    Delete(usize),
+    Answer((usize, usize), &'static str),
+}
+
+fn name(person: usize) -> String {
+    format!("user{person}")
+}
+
+fn address(person: usize) -> String {
+    format!("mailto:user{person}@example.org")
+}
+
+fn uid(organizer: usize, number: usize) -> String {
+    format!("m{organizer}-{number}x")
+}
+
+fn path(person: usize, organizer: usize, number: usize) -> String {
+    format!(
+        "/dav/calendars/{}/calendar/{}.ics",
+        name(person),
+        uid(organizer, number)
+    )
+}
+
+fn title(version: usize) -> String {
+    format!("Version {version}.")
+}
+
+fn body(organizer: usize, number: usize, meeting: &Meeting) -> String {
+    let guests: String = meeting
+        .guests
+        .iter()
+        .map(|guest| format!("ATTENDEE:{}\r\n", address(*guest)))
+        .collect();
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Crash//EN\r\nBEGIN:VEVENT\r\nUID:{}\r\nDTSTAMP:20300101T000000Z\r\nDTSTART:20300102T100000Z\r\nDTEND:20300102T110000Z\r\nSUMMARY:{}\r\nORGANIZER:{}\r\n{guests}END:VEVENT\r\nEND:VCALENDAR\r\n",
+        uid(organizer, number),
+        title(meeting.version),
+        address(organizer)
+    )
+}
+
+/// What somebody answers in an object.
+fn answer_in(text: &str, person: usize) -> Option<String> {
+    let lines = meaning::unfold(text);
+    let line = lines
+        .iter()
+        .find(|l| l.starts_with("ATTENDEE") && l.ends_with(&address(person)))?;
+    let (_, rest) = line
+        .split_once("PARTSTAT=")
+        .unwrap_or(("", "NEEDS-ACTION:"));
+    rest.split([';', ':']).next().map(str::to_owned)
+}
+
+fn has(text: &str, line: &str) -> bool {
+    meaning::unfold(text).iter().any(|l| l == line)
+}
+
+/// The next operation by chance; none if what was thought of is not there.
+fn wish(
+    me: usize,
+    http: &Client,
+    known: &Knowledge,
+    numbers: &mut Numbers,
+) -> Option<(Wish, Vec<(String, String)>, String)> {
+    let mine: Vec<usize> = known
+        .meetings
+        .iter()
+        .filter(|(_, m)| !m.deleted)
+        .map(|(n, _)| *n)
+        .collect();
+    match numbers.below(10) {
+        0 => {
+            let guests = [
+                (me + 1 + numbers.below(2)) % PEOPLE,
+                (me + 3 + numbers.below(3)) % PEOPLE,
+            ];
+            let meeting = Meeting {
+                version: 0,
+                guests,
+                deleted: false,
+            };
+            let number = known.meetings.len();
+            let text = body(me, number, &meeting);
+            Some((Wish::Put(number, meeting), Vec::new(), text))
+        }
+        1..=2 if !mine.is_empty() => {
+            let number = mine[numbers.below(mine.len())];
+            let meeting = Meeting {
+                version: known.meetings[&number].version + 1,
+                ..known.meetings[&number].clone()
+            };
+            let text = body(me, number, &meeting);
+            Some((Wish::Put(number, meeting), Vec::new(), text))
+        }
+        3 if mine.len() > 2 => Some((
+            Wish::Delete(mine[numbers.below(mine.len())]),
+            Vec::new(),
+            String::new(),
+        )),
+        _ => {
+            let organizer = numbers.below(PEOPLE);
+            let number = numbers.below(known.meetings.len() + 2);
+            if organizer == me {
+                return None;
+            }
+            let copy = http
+                .try_ask("GET", &path(me, organizer, number), &[], "")
+                .ok()?;
+            let text = copy.text();
+            if copy.status != 200 || has(&text, "STATUS:CANCELLED") {
+                return None;
+            }
+            let before = answer_in(&text, me)?;
+            let choices = ["ACCEPTED", "TENTATIVE", "DECLINED"];
+            let answer = *choices
+                .iter()
+                .cycle()
+                .skip(numbers.below(3))
+                .find(|a| **a != before)?;
+            let lines = meaning::unfold(&text).into_iter().map(|line| {
+                match line.starts_with("ATTENDEE") && line.ends_with(&address(me)) {
+                    true => format!("ATTENDEE;PARTSTAT={answer}:{}\r\n", address(me)),
+                    false => format!("{line}\r\n"),
+                }
+            });
+            let tag = copy.header("Schedule-Tag").unwrap_or_default().to_owned();
+            let condition = vec![("If-Schedule-Tag-Match".to_owned(), tag)];
+            Some((
+                Wish::Answer((organizer, number), answer),
+                condition,
+                lines.collect(),
+            ))
+        }
+    }
+}
+
+/// One person works until the server is gone.
+fn work(
+    me: usize,
+    http: &Client,
+    mut known: Knowledge,
+    mut numbers: Numbers,
+    acks: &mpsc::Sender<()>,
+) -> Knowledge {
+    loop {
+        if http.try_ask("OPTIONS", "/dav/", &[], "").is_err() {
+            return known;
+        }
+        let Some((wish, headers, text)) = wish(me, http, &known, &mut numbers) else {
+            continue;
+        };
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        let (method, at) = match &wish {
+            Wish::Put(number, _) => ("PUT", path(me, me, *number)),
+            Wish::Delete(number) => ("DELETE", path(me, me, *number)),
+            Wish::Answer((organizer, number), _) => ("PUT", path(me, *organizer, *number)),
+        };
+        known.pending = Some(wish.clone());
+        let Ok(answer) = http.try_ask(method, &at, &headers, &text) else {
+            return known;
+        };
+        known.pending = None;
+        match answer.status {
+            // Somebody was faster.
+            412 | 503 => continue,
+            status => assert!(
+                (200..300).contains(&status),
+                "{method} {at}: {status}\n{}\n{text}",
+                answer.text()
+            ),
+        }
+        known.happened(wish);
+        if acks.send(()).is_err() {
+            return known;
+        }
+    }
+}
+
+impl Knowledge {
+    fn happened(&mut self, wish: Wish) {
+        match wish {
+            Wish::Put(number, meeting) => {
+                self.meetings.insert(number, meeting);
+            }
+            Wish::Delete(number) => self.meetings.get_mut(&number).unwrap().deleted = true,
+            Wish::Answer(meeting, answer) => {
+                let known = self.answers.entry(meeting).or_default();
+                known.given += 1;
+                known.last = answer.to_owned();
+            }
+        }
+    }
+
+    /// Whether the operation that was not answered happened.
+    fn settle(&mut self, me: usize, http: &Client) {
+        let Some(wish) = self.pending.take() else {
+            return;
+        };
+        let happened = match &wish {
+            Wish::Put(number, meeting) => {
+                let now = http.ask("GET", &path(me, me, *number), &[], "");
+                has(&now.text(), &format!("SUMMARY:{}", title(meeting.version)))
+            }
+            Wish::Delete(number) => http.ask("GET", &path(me, me, *number), &[], "").status == 404,
+            Wish::Answer((organizer, number), answer) => {
+                let now = http.ask("GET", &path(me, *organizer, *number), &[], "");
+                answer_in(&now.text(), me).as_deref() == Some(*answer)
+            }
+        };
+        if happened {
+            self.happened(wish);
+        }
+    }
+}
+
+/// Asks until it is so: what a crash left is delivered in the background.
+fn eventually(what: &str, mut look: impl FnMut() -> Result<(), String>) {
+    let mut last = String::new();
+    for _ in 0..PATIENCE {
+        match look() {
+            Ok(()) => return,
+            Err(why) => last = why,
+        }
+    }
+    panic!("{what}: {last}");
+}
+
+/// Everybody has what the organizer's calendar says.
+fn copies_agree(http: &[Client], known: &[Knowledge]) {
+    for (organizer, knowledge) in known.iter().enumerate() {
+        for (number, meeting) in &knowledge.meetings {
+            let what = format!("{} ({meeting:?})", uid(organizer, *number));
+            let own = http[organizer].ask("GET", &path(organizer, organizer, *number), &[], "");
+            if meeting.deleted {
+                assert_eq!(own.status, 404, "{what} came back");
+            } else {
+                let line = format!("SUMMARY:{}", title(meeting.version));
+                assert!(has(&own.text(), &line), "{what}: {}", own.text());
+            }
+            eventually(&what, || copies_of(http, known, (organizer, *number)));
+        }
+    }
+}
+
+fn copies_of(http: &[Client], known: &[Knowledge], at: (usize, usize)) -> Result<(), String> {
+    let (organizer, number) = at;
+    let meeting = &known[organizer].meetings[&number];
+    let own = http[organizer]
+        .ask("GET", &path(organizer, organizer, number), &[], "")
+        .text();
+    for guest in meeting.guests {
+        let copy = http[guest].ask("GET", &path(guest, organizer, number), &[], "");
+        let text = copy.text();
+        if meeting.deleted {
+            if copy.status != 404 && !has(&text, "STATUS:CANCELLED") {
+                return Err(format!("user{guest} was not told of the end: {text}"));
+            }
+            continue;
+        }
+        if !has(&text, &format!("SUMMARY:{}", title(meeting.version))) {
+            return Err(format!("user{guest} has {text}"));
+        }
+        let given = known[guest]
+            .answers
+            .get(&at)
+            .map_or("NEEDS-ACTION", |a| a.last.as_str());
+        if answer_in(&text, guest).as_deref() != Some(given) {
+            return Err(format!("user{guest} answered {given}: {text}"));
+        }
+        for other in meeting.guests {
+            if answer_in(&own, other) != answer_in(&text, other) {
+                return Err(format!(
+                    "user{other}'s answer: the organizer has {own}, user{guest} {text}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+const ALL: &str = "<C:calendar-query xmlns:D='DAV:' xmlns:C='urn:ietf:params:xml:ns:caldav'><D:prop><C:calendar-data/></D:prop><C:filter><C:comp-filter name='VCALENDAR'/></C:filter></C:calendar-query>";
+
+/// Everybody heard of each change once.
+fn messages_were_applied_once(http: &[Client], known: &[Knowledge]) {
+    for (person, client) in http.iter().enumerate() {
+        let inbox = format!("/dav/calendars/{}/inbox/", name(person));
+        let answer = client.ask("REPORT", &inbox, &[("Depth", "1")], ALL);
+        assert_eq!(answer.status, 207, "{}", answer.text());
+        let root = tree::parse(&answer.text()).unwrap();
+        let items: Vec<String> = root
+            .at("D:response/D:propstat/D:prop/C:calendar-data")
+            .iter()
+            .map(|node| node.text.clone())
+            .collect();
+        let count = |method: &str, uid: &str, from: Option<usize>| {
+            let of = |item: &&String| {
+                has(item, &format!("METHOD:{method}"))
+                    && has(item, &format!("UID:{uid}"))
+                    && from.is_none_or(|from| answer_in(item, from).is_some())
+            };
+            items.iter().filter(of).count()
+        };
+        for (organizer, knowledge) in known.iter().enumerate() {
+            for (number, meeting) in &knowledge.meetings {
+                let uid = uid(organizer, *number);
+                if meeting.guests.contains(&person) {
+                    let told = (count("REQUEST", &uid, None), count("CANCEL", &uid, None));
+                    let expected = (meeting.version + 1, usize::from(meeting.deleted));
+                    assert_eq!(told, expected, "user{person} heard of {uid} ({meeting:?})");
+                }
+                if organizer == person && !meeting.deleted {
+                    for guest in meeting.guests {
+                        let given = known[guest]
+                            .answers
+                            .get(&(organizer, *number))
+                            .map_or(0, |a| a.given);
+                        let told = count("REPLY", &uid, Some(guest));
+                        assert_eq!(told, given, "answers of user{guest} to {uid}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how long a test runs is no setting of the server"
+)]
+fn number_from_environment(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(otherwise)
+}
+
+fn clients_of(server: &Running) -> Vec<Client> {
+    (0..PEOPLE)
+        .map(|person| Client::new(&server.origin, &name(person), PASSWORD))
+        .collect()
+}
+
+#[test]
+fn meetings_survive_the_death_of_the_process() {
+    let rounds = number_from_environment("KALENDS_MEETING_ROUNDS", 6);
+    let seed = number_from_environment("KALENDS_MEETING_SEED", 20_261_120);
+    eprintln!("{rounds} rounds, seed {seed}");
+    let folder = Folder::new("meetings");
+    let data = folder.data();
+    let mut numbers = Numbers(seed);
+    let mut server = Running::start(&data);
+    for person in 0..PEOPLE {
+        server.add_user(&name(person), PASSWORD);
+    }
+    let mut known = vec![Knowledge::default(); PEOPLE];
+    for round in 0..rounds {
+        let enough = 60 + numbers.below(50);
+        let clients = clients_of(&server);
+        let (send, acks) = mpsc::channel();
+        let mut threads = Vec::new();
+        for (person, known) in known.into_iter().enumerate() {
+            let (http, send, numbers) = (
+                clients[person].clone(),
+                send.clone(),
+                Numbers(numbers.next()),
+            );
+            threads.push(thread::spawn(move || {
+                work(person, &http, known, numbers, &send)
+            }));
+        }
+        drop(send);
+        for _ in 0..enough {
+            acks.recv().expect("somebody ended early");
+        }
+        server.kill();
+        known = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("somebody failed"))
+            .collect();
+        server = Running::start(&data);
+        let clients = clients_of(&server);
+        for (person, known) in known.iter_mut().enumerate() {
+            known.settle(person, &clients[person]);
+        }
+        copies_agree(&clients, &known);
+        messages_were_applied_once(&clients, &known);
+        check(&data);
+        let meetings: usize = known.iter().map(|k| k.meetings.len()).sum();
+        let answers: usize = known
+            .iter()
+            .flat_map(|k| k.answers.values())
+            .map(|a| a.given)
+            .sum();
+        eprintln!("round {round}: {meetings} meetings, {answers} answers");
+    }
+    assert_eq!(server.stop(), Some(0));
+    check(&data);
+}
