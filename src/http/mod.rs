@@ -27,6 +27,8 @@ mod report_tests;
 mod respond;
 mod route;
 #[cfg(test)]
+mod schedule_tests;
+#[cfg(test)]
 mod wire;
 #[cfg(test)]
 mod world;

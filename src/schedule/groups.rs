@@ -70,7 +70,7 @@ fn stays(attendee: &Property, directory: &Directory, groups: &[(String, Id)]) ->
     })
 }
 
-/// The ATTENDEE of a member.
+/// The ATTENDEE of a member. It has no PARTSTAT: a written NEEDS-ACTION would ask again who has answered.
 fn attendee(member: &Principal, group: &str) -> Property {
     let address = match member.addresses.first() {
         Some(address) => address.clone(),
@@ -89,7 +89,6 @@ fn attendee(member: &Principal, group: &str) -> Property {
     attendee
         .with_param("CUTYPE", kind)
         .with_param("MEMBER", group)
-        .with_param("PARTSTAT", "NEEDS-ACTION")
         .with_param("RSVP", "TRUE")
 }
 

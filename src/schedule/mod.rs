@@ -7,6 +7,7 @@
 mod busy_time;
 mod default_calendar;
 mod deliver;
+mod desk;
 mod free_busy;
 mod groups;
 mod implicit;

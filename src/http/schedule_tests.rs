@@ -1,0 +1,149 @@
+//! Scheduling through requests, where it depends on the directory or on what only the store shows.
+
+use super::world::{NOW, World, by};
+use crate::auth::accounts;
+use crate::dav::Response;
+use crate::schedule::journal::{Decision, What};
+
+fn meeting(title: &str, attendees: &str) -> String {
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Test//EN\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTAMP:20300101T000000Z\r\nDTSTART:20300102T100000Z\r\nDTEND:20300102T110000Z\r\nSUMMARY:{title}\r\nORGANIZER:mailto:bob@example.org\r\n{attendees}END:VEVENT\r\nEND:VCALENDAR\r\n"
+    )
+}
+
+async fn put(world: &World, who: &str, name: &str, body: &str) -> Response {
+    let head = format!("PUT /dav/calendars/{who}/calendar/{name}");
+    world.ask(who, &head, body).await
+}
+
+async fn text(world: &World, who: &str, name: &str) -> Option<String> {
+    let head = format!("GET /dav/calendars/{who}/calendar/{name}");
+    let response = world.ask(who, &head, "").await;
+    let text = String::from_utf8_lossy(&response.body).replace("\r\n ", "");
+    (response.status == 200).then_some(text)
+}
+
+/// The decisions about the meeting in somebody's journal, oldest first.
+async fn journal(world: &World, who: &str) -> Vec<Decision> {
+    let id = world.id(who).await;
+    let home = world.server.shared.store.home(id).await.unwrap();
+    let entries = home.journal(Some("1"), 100).await.unwrap();
+    let read = entries.iter().rev().map(|e| Decision::decode(&e.text));
+    read.map(Option::unwrap).collect()
+}
+
+const STAFF: &str = "ATTENDEE:mailto:staff@example.org\r\n";
+
+#[tokio::test]
+async fn the_members_of_a_group_are_invited_with_it() {
+    let world = World::new().await;
+    let response = put(&world, "bob", "1.ics", &meeting("Lunch", STAFF)).await;
+    assert_eq!(response.status, 201, "{:?}", response.body);
+    let own = text(&world, "bob", "1.ics").await.unwrap();
+    let alice = own
+        .lines()
+        .find(|l| l.ends_with(":mailto:alice@example.org"));
+    let alice = alice.unwrap();
+    assert!(
+        alice.contains("MEMBER=\"mailto:staff@example.org\""),
+        "{own}"
+    );
+    assert!(alice.contains("SCHEDULE-STATUS=1.2"), "{own}");
+    let staff = own
+        .lines()
+        .find(|l| l.ends_with(":mailto:staff@example.org"));
+    assert!(staff.unwrap().contains("CUTYPE=GROUP"), "{own}");
+    let copy = text(&world, "alice", "1.ics").await.unwrap();
+    assert!(copy.contains("SUMMARY:Lunch"), "{copy}");
+
+    // The answer of a member is kept when the organizer's program writes its own, older list again.
+    let accepted = copy.replace(";MEMBER=", ";PARTSTAT=ACCEPTED;MEMBER=");
+    let response = put(&world, "alice", "1.ics", &accepted).await;
+    assert_eq!(response.status, 204, "{:?}", response.body);
+    put(&world, "bob", "1.ics", &meeting("Long lunch", STAFF)).await;
+    let own = text(&world, "bob", "1.ics").await.unwrap();
+    let alice = own
+        .lines()
+        .find(|l| l.ends_with(":mailto:alice@example.org"));
+    assert!(alice.unwrap().contains("PARTSTAT=ACCEPTED"), "{own}");
+    let copy = text(&world, "alice", "1.ics").await.unwrap();
+    assert!(copy.contains("SUMMARY:Long lunch"), "{copy}");
+}
+
+#[tokio::test]
+async fn who_joins_a_group_is_invited_and_who_leaves_it_is_not_any_more() {
+    let world = World::new().await;
+    put(&world, "bob", "1.ics", &meeting("Lunch", STAFF)).await;
+    let store = &world.server.shared.store;
+    let (joins, leaves) = (["root".to_owned()], ["alice".to_owned()]);
+    accounts::change_members(store, "staff", &joins, &leaves, &by())
+        .await
+        .unwrap();
+    put(&world, "bob", "1.ics", &meeting("Long lunch", STAFF)).await;
+    let own = text(&world, "bob", "1.ics").await.unwrap();
+    assert!(!own.contains("mailto:alice@example.org"), "{own}");
+    assert!(text(&world, "root", "1.ics").await.is_some());
+    let copy = text(&world, "alice", "1.ics").await.unwrap();
+    assert!(copy.contains("STATUS:CANCELLED"), "{copy}");
+}
+
+#[tokio::test]
+async fn a_member_who_is_invited_alone_too_stays_without_the_group() {
+    let world = World::new().await;
+    let both = format!("{STAFF}ATTENDEE:mailto:ALICE@example.org\r\n");
+    put(&world, "bob", "1.ics", &meeting("Lunch", &both)).await;
+    let own = text(&world, "bob", "1.ics").await.unwrap();
+    assert_eq!(
+        own.to_lowercase().matches("mailto:alice@").count(),
+        1,
+        "{own}"
+    );
+    let alone = "ATTENDEE:mailto:ALICE@example.org\r\n";
+    put(&world, "bob", "1.ics", &meeting("Lunch", alone)).await;
+    let copy = text(&world, "alice", "1.ics").await.unwrap();
+    assert!(!copy.contains("STATUS:CANCELLED"), "{copy}");
+}
+
+#[tokio::test]
+async fn the_journals_say_what_became_of_an_invitation_and_its_answer() {
+    let world = World::new().await;
+    let guests = "ATTENDEE:mailto:alice@example.org\r\nATTENDEE:mailto:nobody@example.org\r\n";
+    put(&world, "bob", "1.ics", &meeting("Lunch", guests)).await;
+    let copy = text(&world, "alice", "1.ics").await.unwrap();
+    let line = "ATTENDEE;RSVP=TRUE:mailto:alice@example.org";
+    let answer = "ATTENDEE;PARTSTAT=DECLINED:mailto:alice@example.org";
+    let response = put(&world, "alice", "1.ics", &copy.replace(line, answer)).await;
+    assert_eq!(response.status, 204, "{copy}");
+    let bob: Vec<_> = journal(&world, "bob").await;
+    let told: Vec<_> = bob.iter().map(|d| (d.what, d.method.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (What::Sent, "REQUEST"),
+            (What::Sent, "REQUEST"),
+            (What::Received, "REPLY")
+        ]
+    );
+    assert!(bob.iter().any(|d| d.reason.1 == "3.7"), "{bob:?}");
+    assert_eq!(bob.last().map(|d| d.reason.0.as_str()), Some("Answered"));
+    let alice = journal(&world, "alice").await;
+    let reasons: Vec<_> = alice.iter().map(|d| d.reason.0.as_str()).collect();
+    assert_eq!(reasons, ["Invited", "Sent"]);
+}
+
+#[tokio::test]
+async fn what_is_delivered_leaves_nothing_in_the_queue() {
+    let world = World::new().await;
+    let guests = "ATTENDEE:mailto:alice@example.org\r\nATTENDEE:mailto:root@example.org\r\n";
+    put(&world, "bob", "1.ics", &meeting("Lunch", guests)).await;
+    world
+        .ask("bob", "DELETE /dav/calendars/bob/calendar/1.ics", "")
+        .await;
+    let store = &world.server.shared.store;
+    assert_eq!(store.homes_with_messages(None, 10).await.unwrap(), []);
+    crate::schedule::worker::round(&world.server.shared, NOW)
+        .await
+        .unwrap();
+    let copy = text(&world, "alice", "1.ics").await.unwrap();
+    assert!(copy.contains("STATUS:CANCELLED"), "{copy}");
+}
