@@ -72,6 +72,9 @@ fn remove<'a>(cx: &'a mut Context, resource: &'a Resource) -> Boxed<'a, ()> {
                 };
                 schedule::remove(cx, &target).await
             }
+            Resource::Object(place, collection, header) if collection.kind == Kind::Inbox => {
+                schedule::dismiss(cx, place, header).await
+            }
             Resource::Collection(place, collection) if collection.kind == Kind::Calendar => {
                 schedule::withdraw(cx, place, collection);
                 Ok(())

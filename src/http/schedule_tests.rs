@@ -3,7 +3,11 @@
 use super::world::{NOW, World, by};
 use crate::auth::accounts;
 use crate::dav::Response;
+use crate::ical;
+use crate::itip::{Message, Method, Reason, Weight};
 use crate::schedule::journal::{Decision, What};
+use crate::schedule::receive;
+use crate::store::Home;
 
 fn meeting(title: &str, attendees: &str) -> String {
     format!(
@@ -146,4 +150,82 @@ async fn what_is_delivered_leaves_nothing_in_the_queue() {
         .unwrap();
     let copy = text(&world, "alice", "1.ics").await.unwrap();
     assert!(copy.contains("STATUS:CANCELLED"), "{copy}");
+}
+
+#[tokio::test]
+async fn a_calendar_of_many_meetings_is_withdrawn_in_parts() {
+    const MEETINGS: usize = 120;
+    let world = World::new().await;
+    world
+        .ask("bob", "MKCALENDAR /dav/calendars/bob/work/", "")
+        .await;
+    let guest = "ATTENDEE:mailto:alice@example.org\r\n";
+    for number in 0..MEETINGS {
+        let uid = format!("UID:meeting-{number}\r\n");
+        let text = meeting("Lunch", guest).replace("UID:1\r\n", &uid);
+        let head = format!("PUT /dav/calendars/bob/work/{number}.ics");
+        assert_eq!(world.ask("bob", &head, &text).await.status, 201);
+    }
+    let id = world.id("bob").await;
+    let store = &world.server.shared.store;
+    let before = store.home(id).await.unwrap().revision();
+    let response = world
+        .ask("bob", "DELETE /dav/calendars/bob/work/", "")
+        .await;
+    assert_eq!(response.status, 204);
+    for number in 0..MEETINGS {
+        let name = format!("meeting-{number}.ics");
+        let copy = text(&world, "alice", &name).await.unwrap();
+        assert!(copy.contains("STATUS:CANCELLED"), "{copy}");
+    }
+    assert_eq!(store.homes_with_messages(None, 10).await.unwrap(), []);
+    // The removal itself and three parts.
+    assert_eq!(store.home(id).await.unwrap().revision(), before + 4);
+}
+
+#[tokio::test]
+async fn a_proposal_that_is_dismissed_is_declined() {
+    let world = World::new().await;
+    let guest = "ATTENDEE:mailto:alice@example.org\r\n";
+    put(&world, "bob", "1.ics", &meeting("Lunch", guest)).await;
+    let proposal = meeting("Lunch", guest)
+        .replace("T100000Z", "T120000Z")
+        .replace("T110000Z", "T130000Z")
+        .replace("BEGIN:VEVENT", "METHOD:COUNTER\r\nBEGIN:VEVENT");
+    let parsed = ical::parse(proposal.as_bytes(), &ical::Limits::default());
+    let message = Message {
+        method: Method::Counter,
+        from: "mailto:alice@example.org".to_owned(),
+        to: "mailto:bob@example.org".to_owned(),
+        uid: "1".to_owned(),
+        weight: Weight::News,
+        calendar: parsed.calendars.into_iter().next().unwrap(),
+    };
+    let (shared, bob) = (&world.server.shared, world.id("bob").await);
+    let reason = receive(shared, bob, &message, NOW).await.unwrap();
+    assert_eq!(reason, Reason::Countered);
+    let inbox = |home: std::sync::Arc<Home>| async move {
+        let inbox = home.collection("inbox").unwrap().clone();
+        let items: Vec<_> = home.members(&inbox).await.unwrap().iter().collect();
+        let texts = home.texts(&items).await.unwrap();
+        let texts = texts
+            .iter()
+            .map(|t| String::from_utf8_lossy(t).into_owned());
+        items
+            .iter()
+            .map(|i| i.name().to_owned())
+            .zip(texts)
+            .collect::<Vec<_>>()
+    };
+    let items = inbox(shared.store.home(bob).await.unwrap()).await;
+    let (name, text) = &items[0];
+    assert!(text.contains("METHOD:COUNTER"), "{text}");
+    let head = format!("DELETE /dav/calendars/bob/inbox/{name}");
+    assert_eq!(world.ask("bob", &head, "").await.status, 204);
+    let alice = world.id("alice").await;
+    let items = inbox(shared.store.home(alice).await.unwrap()).await;
+    let declined = items
+        .iter()
+        .find(|(_, text)| text.contains("METHOD:DECLINECOUNTER"));
+    assert!(declined.is_some(), "{items:?}");
 }

@@ -5,6 +5,7 @@
 //! of the sender's revisions, because whoever has the recipient's turn begins with the oldest. RFC 6638 §4
 
 use super::desk::{Desk, Origin};
+use super::journal::{self, Decision};
 use super::messages::{Prepared, prepared};
 use super::queue::{Kind, Payload};
 use super::withdraw;
@@ -208,7 +209,45 @@ async fn deliver_row(
                 }
             }
             Err(Error::Conflict) if conflicts < ATTEMPTS => conflicts += 1,
+            // It will not go better another time.
+            Err(error @ (Error::TooLarge(_) | Error::Refused(_) | Error::Damaged(_))) => {
+                give_up(shared, first, &error, now).await?;
+            }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Takes a message that cannot be delivered out of the queue, and says so in the journals of both sides.
+async fn give_up(
+    shared: &Shared,
+    row: &LocalMessage,
+    error: &Error,
+    now: Timestamp,
+) -> Result<(), Error> {
+    tracing::warn!(%error, uid = row.uid, "a message cannot be delivered");
+    let store = &shared.store;
+    let actor = Actor {
+        principal: Some(row.from),
+        client: "scheduling".to_owned(),
+    };
+    let mut change = Change::new(now, actor, "given up");
+    change.take_local(row);
+    let directory = store.directory().await?;
+    for (home, other) in [(row.from, row.to), (row.to, row.from)] {
+        let home = store.home(home).await?;
+        let other = directory.principal(other);
+        let with = other.and_then(|p| p.addresses.first().cloned());
+        let decision = Decision::failed(
+            String::new(),
+            with.unwrap_or_default(),
+            ("Undeliverable", &error.to_string()),
+        );
+        journal::note(&mut change, &home, &row.uid, now, &decision)?;
+    }
+    let turn = store.turn(&[]).await?;
+    match store.commit(change, turn).await {
+        Ok(_) | Err(Error::Conflict) => Ok(()),
+        Err(error) => Err(error),
     }
 }

@@ -1,6 +1,7 @@
 //! What messages change in the home of somebody, staged as one change: the object, an item of the inbox, what is known of
 //! the UID, the journal, and what is sent on (RFC 6638 §4).
 
+use super::counter;
 use super::default_calendar;
 use super::journal::{self, Decision};
 use super::known::Known;
@@ -18,6 +19,9 @@ use crate::store::{
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Items that an inbox holds before the oldest tenth is removed: some programs never remove one.
+const ITEMS: u64 = 2_000;
 
 /// One home while something is delivered to it.
 pub(super) struct Desk<'a> {
@@ -138,7 +142,7 @@ impl<'a> Desk<'a> {
             place = Some((collection.id, name));
         }
         for message in &meeting.inbox {
-            self.show(change, uid, message)?;
+            self.show(change, uid, message).await?;
         }
         meeting.known.gone = meeting.object.is_none();
         if meeting.known != before {
@@ -236,14 +240,34 @@ impl<'a> Desk<'a> {
     }
 
     /// Stages an item of the inbox. RFC 6638 §4
-    fn show(&self, change: &mut Change, uid: &str, message: &Message) -> Result<(), Error> {
+    async fn show(&self, change: &mut Change, uid: &str, message: &Message) -> Result<(), Error> {
         let mut collections = self.home.collections();
         let Some(inbox) = collections.find(|c| c.kind == store::Kind::Inbox) else {
             return Ok(());
         };
         let name = format!("{}.ics", Id::random()?);
-        let put = object(&message.calendar, &name, (uid, Tag::None));
+        let put = match message.method {
+            Method::Counter => {
+                let shown = counter::signed(message);
+                object(&shown, &name, (uid, Tag::None))
+            }
+            _ => object(&message.calendar, &name, (uid, Tag::None)),
+        };
         change.home(&self.home).put(inbox.id, put);
+        if inbox.count >= ITEMS {
+            self.make_room(change, inbox).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest items of an inbox that no program empties.
+    async fn make_room(&self, change: &mut Change, inbox: &Collection) -> Result<(), Error> {
+        let members = self.home.members(inbox).await?;
+        let mut items: Vec<Header> = members.iter().collect();
+        items.sort_by_key(|item| (item.created, item.position));
+        for item in items.iter().take(items.len() / 10) {
+            change.home(&self.home).remove_object(inbox.id, item.name());
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! supported is in the rows of [`TABLE`], file by file.
 
 mod busy_time;
+mod counter;
 mod default_calendar;
 mod deliver;
 mod desk;
@@ -26,6 +27,7 @@ mod withdraw;
 pub mod worker;
 
 pub use busy_time::{Asked, Mask, NoAnswer, add_calendar, busy_time};
+pub use counter::dismiss;
 pub use default_calendar::default_calendar;
 pub use deliver::{deliver, receive};
 pub use implicit::{Adopted, Decided, Target, adopted, put, remove};

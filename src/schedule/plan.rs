@@ -53,6 +53,19 @@ impl Plan {
         plan
     }
 
+    /// What follows from one message that no text implies.
+    pub(super) fn verbatim(message: &Message, kind: Kind, who: &Addresses) -> Plan {
+        let outgoing = Outgoing {
+            store: None,
+            messages: vec![message.clone()],
+        };
+        let mut plan = Plan::of(&outgoing, who, &message.uid);
+        for known in plan.homes.values_mut().chain(plan.mails.values_mut()) {
+            *known = kind.clone();
+        }
+        plan
+    }
+
     /// Notes who was to be told in any case: the parameter that says so is not stored. RFC 6638 §7.2
     pub(super) fn force(&mut self, calendar: &Component, who: &Addresses) {
         let properties = calendar
