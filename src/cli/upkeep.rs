@@ -1,5 +1,5 @@
-//! What a running server does in the background: it forgets old history a
-//! piece at a time, and sees how much room the disk has.
+//! What a running server does in the background: it forgets old history a piece at a time, removes
+//! old messages from inboxes, and sees how much room the disk has.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +11,13 @@ use tokio::sync::watch;
 use super::clock::now;
 use super::run::Ground;
 use crate::http::Server;
+use crate::schedule;
 
 /// How often it is done.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// After how many rounds inboxes are looked at: every six hours.
+const SWEEP_EVERY: u32 = 360;
 
 /// What is kept up.
 pub(super) struct Upkeep {
@@ -29,7 +33,7 @@ pub(super) struct Upkeep {
 
 /// Keeps things up until the server stops.
 pub(super) async fn run(upkeep: Upkeep, mut stop: watch::Receiver<bool>) {
-    loop {
+    for round in 0_u32.. {
         upkeep.look_at_room();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
@@ -42,10 +46,22 @@ pub(super) async fn run(upkeep: Upkeep, mut stop: watch::Receiver<bool>) {
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "old history was not pruned"),
         }
+        if round.is_multiple_of(SWEEP_EVERY) {
+            upkeep.sweep().await;
+        }
     }
 }
 
 impl Upkeep {
+    /// Removes old messages from inboxes.
+    async fn sweep(&self) {
+        match schedule::sweep(&self.server.shared, now()).await {
+            Ok(0) => {}
+            Ok(messages) => tracing::debug!(messages, "old messages left their inboxes"),
+            Err(error) => tracing::warn!(%error, "inboxes were not swept"),
+        }
+    }
+
     /// RFC 4331 §3: DAV:quota-available-bytes is what the disk has.
     fn look_at_room(&self) {
         if self.ground.engine.is_none() {

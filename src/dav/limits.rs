@@ -26,6 +26,8 @@ pub struct Limits {
     pub overrides: usize,
     /// Days that one question for busy time may be about. RFC 6638 §5
     pub free_busy_days: i64,
+    /// Days after which a message leaves an inbox by itself.
+    pub inbox_days: i64,
     /// A multistatus, in bytes: a longer one is refused or truncated.
     pub multistatus_bytes: usize,
     /// Principals that a search answers with.
@@ -55,6 +57,7 @@ impl Default for Limits {
             attendees: 1_000,
             overrides: 2_000,
             free_busy_days: 800,
+            inbox_days: 60,
             multistatus_bytes: 256 << 20,
             matches: 500,
             lookups: 10_000_000,

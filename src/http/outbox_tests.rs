@@ -1,6 +1,9 @@
-//! What a server with groups, rooms and administrators answers to requests for busy time.
+//! What a server with groups, rooms and administrators answers to requests for busy time, and what
+//! becomes of old messages.
 
-use super::world::{World, condition};
+use super::world::{NOW, World, condition, multistatus, propfind};
+use crate::ical::Timestamp;
+use crate::schedule;
 use crate::xml::{self, Element, Name};
 
 fn event(uid: &str, hour: u8) -> String {
@@ -86,4 +89,35 @@ async fn only_so_many_people_are_asked_about() {
     let answer = world.ask("bob", POST, &request("bob", &names)).await;
     assert_eq!(answer.status, 403);
     assert_eq!(condition(&answer), "max-attendees-per-instance");
+}
+
+#[tokio::test]
+async fn old_messages_leave_the_inbox_and_nothing_else_goes() {
+    let world = World::new().await;
+    let meeting = event("m", 9).replace(
+        "DURATION",
+        "ORGANIZER:mailto:alice@example.org\r\nATTENDEE:mailto:bob@example.org\r\nDURATION",
+    );
+    let put = "PUT /dav/calendars/alice/calendar/m.ics";
+    assert_eq!(world.ask("alice", put, &meeting).await.status, 201);
+    let count = async |collection: &str| {
+        let head = format!("PROPFIND /dav/calendars/bob/{collection}/\nDepth: 1");
+        multistatus(&world.ask("bob", &head, &propfind(&["getetag"])).await).len() - 1
+    };
+    let days = |days: i64| Timestamp(NOW.0 + days * 86_400);
+    let shared = &world.server.shared;
+    for (day, removed, inbox) in [(59, 0, 1), (61, 1, 0), (61, 0, 0)] {
+        let swept = schedule::sweep(shared, days(day)).await.unwrap();
+        assert_eq!((swept, count("inbox").await), (removed, inbox), "{day}");
+        assert_eq!(count("calendar").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_request_may_be_only_so_long() {
+    let world = World::new().await;
+    let long = " ".repeat((10 << 20) + 1);
+    let answer = world.ask("bob", POST, &long).await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(condition(&answer), "max-resource-size");
 }
