@@ -1,8 +1,7 @@
 //! One request: from hyper's to `dav::Request`, and from `dav::Response` back.
 //!
 //! The body is read, bounded and decoded before anything looks at the request.
-//! The handler runs in a task of its own, so that a connection that goes away
-//! cancels nothing once a commit has begun.
+//! A connection that goes away cancels nothing once a commit has begun.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -22,6 +21,7 @@ use tracing::Instrument;
 
 use super::address::Network;
 use super::compress::{self, DecodeError};
+use super::finish::{Panicked, finished};
 use super::limits::{Gate, Limits, Memory, Taken};
 use super::metrics::{self, Metrics};
 use super::proxy::{self, Client, Origin};
@@ -176,16 +176,13 @@ async fn answer(
     let now = (shared.clock)();
     let handled = (shared.handler)(request, now);
     let working = connection.working.clone();
-    let task = tokio::spawn(
-        async move {
-            let response = handled.await;
-            drop((working, turn, taken));
-            response
-        }
-        .in_current_span(),
-    );
-    task.await.map_err(|error| {
-        tracing::error!(request = id, %error, "a request's task failed");
+    let work = async move {
+        let response = handled.await;
+        drop((working, turn, taken));
+        response
+    };
+    finished(work.in_current_span()).await.map_err(|Panicked| {
+        tracing::error!(request = id, "handling a request panicked");
         Refused {
             response: dav::Response::text(500, "The server failed; its log says why."),
             close: false,

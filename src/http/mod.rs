@@ -14,6 +14,7 @@ mod answer_tests;
 mod change_tests;
 mod compress;
 mod exchange;
+mod finish;
 mod forwarded;
 mod framing;
 mod methods;
