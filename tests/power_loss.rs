@@ -332,7 +332,8 @@ impl World {
         for _ in 0..self.random.below(25) {
             match self.random.below(12) {
                 0..=5 => self.send(engine),
-                6..=8 => drop(engine.step()),
+                6..=7 => drop(engine.step()),
+                8 => engine.settle(),
                 9 => drop(engine.persist()),
                 10 if self.random.once_in(2) => drop(engine.checkpoint()),
                 10 => self.disk.fail_after(Some(self.random.below(6))),

@@ -1,12 +1,17 @@
 //! The committer: batches get their order at once, become durable in groups, and are visible only then.
 //!
-//! A batch is checked when it is ordered, against the tree and the batches ordered before it (the
-//! overlay). One thread drains what waits, appends it to the journal as one record, syncs once,
-//! applies it to the tree and answers. If a group fails, everything ordered behind it fails with it,
-//! because it was checked against the group.
+//! A batch is checked when it is ordered, against the tree and the batches ordered before it (an
+//! overlay). One thread drains what waits, appends it to the journal as one record, syncs once and
+//! answers. If a group fails, everything ordered behind it fails with it, because it was checked
+//! against the group.
+//!
+//! The tree gets what is durable a moment later and many batches at once, from a second thread: a batch
+//! of its own costs sled more than the rows in it. Until then readers find the rows in an overlay.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Memory};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering as Memory};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -14,17 +19,21 @@ use super::cure::{Patient, Symptom};
 use super::disk::Disk;
 use super::journal::Journal;
 use super::kv::{
-    Batch, CommitError, Ordered, ReadError, Row, Scan, UnixMillis, Value, View, Write,
+    Batch, CommitError, Key, Ordered, ReadError, Row, Scan, UnixMillis, Value, View, Write,
 };
-use super::line::{Line, Visible, Waiting, merge};
+use super::line::{CHUNK_BYTES, Durable, Line, Visible, answer, merge};
 use super::tree::TreeError;
 
-/// The bytes of batches that may wait, in units of [`PERMIT_BYTES`]; more wait to be ordered.
-const WAITING_PERMITS: usize = 32 * 1024;
+/// The bytes of batches that may wait to be durable or in the tree, in units of [`PERMIT_BYTES`]; more
+/// wait to be ordered. Less than the least reserve, because the tree writes them after the journal.
+const WAITING_PERMITS: usize = 8 * 1024;
 const PERMIT_BYTES: usize = 1024;
 
-/// The bytes of writes applied to the tree at once; a larger batch is applied alone.
-const APPLY_BYTES: usize = 256 * 1024;
+/// How long batches wait for others with which they are applied to the tree.
+const GATHERING: Duration = Duration::from_millis(10);
+
+/// Rows that are let go of while the line is held.
+const LET_GO: usize = 64;
 
 /// The committer and what it shares with readers and writers.
 pub(super) struct Committer {
@@ -33,11 +42,16 @@ pub(super) struct Committer {
     pub(super) journal: Mutex<Journal>,
     line: Mutex<Line>,
     wake: Condvar,
+    /// Wakes the thread that applies batches to the tree.
+    wake_applier: Condvar,
+    /// Rows that are durable and not yet in the tree; readers look at the line only if there are.
+    unapplied_rows: AtomicUsize,
+    applying: Mutex<()>,
     room: Arc<Semaphore>,
     reserve_bytes: u64,
     /// Free space was below the reserve, or a write found no room.
     full: AtomicBool,
-    /// The tree lacks batches that are durable; the overlay has them.
+    /// The tree does not take batches that are durable; the overlay has them.
     lagging: AtomicBool,
     /// Bytes appended to the journal since the store was opened.
     pub(super) appended: AtomicU64,
@@ -60,6 +74,9 @@ impl Committer {
             journal: Mutex::new(journal),
             line: Mutex::new(line),
             wake: Condvar::new(),
+            wake_applier: Condvar::new(),
+            unapplied_rows: AtomicUsize::new(0),
+            applying: Mutex::new(()),
             room: Arc::new(Semaphore::new(WAITING_PERMITS)),
             reserve_bytes,
             full: AtomicBool::new(false),
@@ -80,27 +97,23 @@ impl Committer {
 
     /// Up to where all is durable and visible.
     pub(super) fn visible(&self) -> Visible {
-        let line = self.line();
-        Visible {
-            sequence: line.visible,
-            at: line.at,
-        }
+        self.line().visible
     }
 
-    /// Up to where all is durable, visible and in the tree; `None` while the tree lags behind.
+    /// Up to where all is in the tree; `None` while the tree does not take what is durable.
     pub(super) fn in_tree(&self) -> Option<Visible> {
         let line = self.line();
-        let at = line.at;
-        let sequence = line.visible;
-        (!self.lagging.load(Memory::Acquire)).then_some(Visible { sequence, at })
+        let applied = line.applied;
+        (!self.lagging.load(Memory::Acquire)).then_some(applied)
     }
 
     // Reading.
 
     /// The value of a row.
     pub(super) fn get(&self, view: View, key: &[u8]) -> Result<Option<Value>, ReadError> {
+        // The tree has a row before the overlay lets go of it, so it is looked for in this order.
         if self.overlays(view)
-            && let Some(pending) = self.line().overlay.get(key)
+            && let Some(pending) = self.line().overlay(view).get(key)
         {
             return Ok(pending.value.clone());
         }
@@ -112,7 +125,7 @@ impl Committer {
         if !self.overlays(view) {
             return self.patient.read(self, |tree| tree.scan(scan));
         }
-        let changed = self.line().changed(scan);
+        let changed = self.line().changed(view, scan);
         if changed.is_empty() {
             return self.patient.read(self, |tree| tree.scan(scan));
         }
@@ -125,7 +138,7 @@ impl Committer {
     }
 
     fn overlays(&self, view: View) -> bool {
-        view == View::Ordered || self.lagging.load(Memory::Acquire)
+        view == View::Ordered || self.unapplied_rows.load(Memory::Acquire) > 0
     }
 
     // Ordering.
@@ -190,7 +203,7 @@ impl Committer {
     /// Whether every check of the batch holds, after everything ordered before.
     fn holds(&self, line: &Line, batch: &Batch) -> Result<bool, Symptom> {
         for check in &batch.checks {
-            let holds = match line.overlay.get(&check.key) {
+            let holds = match line.ordered.get(&check.key) {
                 Some(pending) => pending.value == check.expected,
                 None => self.patient.peek(|tree| tree.get(&check.key))? == check.expected,
             };
@@ -216,6 +229,7 @@ impl Committer {
     pub(super) fn stop(&self) {
         self.line().stopping = true;
         self.wake.notify_all();
+        self.wake_applier.notify_all();
     }
 
     /// Commits one group of what waits; answers whether there was any.
@@ -224,64 +238,95 @@ impl Committer {
         if group.is_empty() {
             return false;
         }
-        let appended = self.journal().append(group.iter().map(|w| &w.batch));
+        let appended = self.journal().append(group.iter().map(|batch| &**batch));
         match appended {
             Ok(bytes) => {
                 self.appended.fetch_add(bytes, Memory::Relaxed);
-                self.make_visible(group);
+                self.make_visible();
             }
-            Err(error) => self.fail(group, &error),
+            Err(error) => self.fail(&error),
         }
         self.look_at_free_space();
         true
     }
 
-    fn make_visible(&self, group: Vec<Waiting>) {
-        let first = self.line().visible + 1;
-        let applied = self.apply(&group, first);
-        let last = first + group.len() as u64 - 1;
+    fn make_visible(&self) {
         let mut line = self.line();
-        if let Err(error) = applied {
-            tracing::error!(%error, "the data does not take commits that are durable");
-            self.lagging.store(true, Memory::Release);
-            let why = "the data takes no writes; the log says why".to_owned();
-            line.lag(&group, last, &CommitError::Broken(why));
-        } else {
-            line.applied(&group, last);
-        }
-        line.visible = last;
-        line.at = group
-            .iter()
-            .map(|w| w.batch.at)
-            .fold(line.at, std::cmp::max);
-        let lagging = self.lagging.load(Memory::Acquire);
+        let before = line.to_apply();
+        let told = line.became_durable();
+        let after = line.to_apply();
+        self.count(&line);
         drop(line);
-        if lagging {
-            self.catch_up();
+        for done in told {
+            answer(done, Ok(()));
         }
-        for waiting in group {
-            waiting.answer(Ok(()));
+        let enough = |bytes: Option<usize>| bytes.is_some_and(|bytes| bytes >= CHUNK_BYTES);
+        if before.is_none() || enough(before) != enough(after) {
+            self.wake_applier.notify_one();
         }
     }
 
-    /// Applies a group to the tree, several small batches at once.
-    fn apply(&self, group: &[Waiting], first: u64) -> Result<(), TreeError> {
-        let mut writes: Vec<&Write> = Vec::new();
-        let (mut bytes, mut sequence) = (0, first);
-        for (index, waiting) in group.iter().enumerate() {
-            writes.extend(&waiting.batch.writes);
-            bytes += waiting.batch.size_bytes();
-            sequence = first + index as u64;
-            if bytes >= APPLY_BYTES {
-                self.patient.apply(&writes, sequence)?;
-                writes.clear();
-                bytes = 0;
+    fn count(&self, line: &Line) {
+        let rows = line.overlay(View::Durable).len();
+        self.unapplied_rows.store(rows, Memory::Release);
+    }
+
+    // Applying.
+
+    /// Waits until batches are to be applied, and a moment for others; answers `false` once the store
+    /// closes.
+    pub(super) fn wait_to_settle(&self) -> bool {
+        let mut line = self.line();
+        while line.to_apply().is_none() && !line.stopping {
+            let waited = self.wake_applier.wait(line);
+            line = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let few = line.to_apply().is_some_and(|bytes| bytes < CHUNK_BYTES);
+        if few && !line.stopping {
+            let waited = self.wake_applier.wait_timeout(line, GATHERING);
+            (line, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        !line.stopping
+    }
+
+    /// Applies what is durable to the tree.
+    pub(super) fn settle(&self) {
+        let one = self.applying.lock();
+        let one = one.unwrap_or_else(PoisonError::into_inner);
+        while let Some((chunk, place)) = self.take_chunk() {
+            let rows = newest(&chunk);
+            let writes: Vec<&Write> = rows.values().copied().collect();
+            match self.patient.apply(&writes, place.sequence) {
+                Ok(()) => self.let_go(&writes, place),
+                Err(error) => {
+                    self.lag(&error);
+                    drop(one);
+                    return self.catch_up();
+                }
             }
         }
-        if writes.is_empty() {
-            return Ok(());
+    }
+
+    fn take_chunk(&self) -> Option<(Vec<Durable>, Visible)> {
+        self.line().take_chunk()
+    }
+
+    /// The overlay lets go of what the tree has, some at a time, so that nobody waits long.
+    fn let_go(&self, writes: &[&Write], place: Visible) {
+        self.line().applied(place);
+        for writes in writes.chunks(LET_GO) {
+            let mut line = self.line();
+            line.let_go(writes.iter().map(|write| &write.key));
+            self.count(&line);
         }
-        self.patient.apply(&writes, sequence)
+    }
+
+    fn lag(&self, error: &TreeError) {
+        tracing::error!(%error, "the data does not take commits that are durable");
+        let mut line = self.line();
+        self.lagging.store(true, Memory::Release);
+        let why = "the data takes no writes; the log says why".to_owned();
+        line.lag(&CommitError::Broken(why));
     }
 
     /// Brings the tree up to date again, if there is room for it to be written.
@@ -295,10 +340,15 @@ impl Committer {
         if !self.lagging.load(Memory::Acquire) || !self.has_room() {
             return;
         }
+        // What becomes durable meanwhile may or may not be among what the journal has to say.
+        let visible = self.visible();
         match self.patient.cure(self, self.patient.generation(), 1) {
             Ok(()) => {
-                self.line().overlay.clear();
+                let mut line = self.line();
+                line.caught_up(visible);
+                self.count(&line);
                 self.lagging.store(false, Memory::Release);
+                drop(line);
                 tracing::info!("the data takes writes again");
             }
             Err(error) => tracing::error!(error, "the data could not be opened again"),
@@ -306,14 +356,11 @@ impl Committer {
     }
 
     /// Answers a group that did not become durable, and all that was decided on it.
-    fn fail(&self, group: Vec<Waiting>, error: &CommitError) {
+    fn fail(&self, error: &CommitError) {
         if *error == CommitError::Full {
             self.full.store(true, Memory::Release);
         }
         self.line().forget(error);
-        for waiting in group {
-            waiting.answer(Err(error.clone()));
-        }
     }
 
     /// Whether free space is above the reserve.
@@ -333,4 +380,10 @@ impl Committer {
             Err(error) => tracing::warn!(%error, "free space is unknown"),
         }
     }
+}
+
+/// The newest write to each row.
+fn newest(chunk: &[Durable]) -> BTreeMap<&Key, &Write> {
+    let writes = chunk.iter().flat_map(|durable| &durable.batch.writes);
+    writes.map(|write| (&write.key, write)).collect()
 }

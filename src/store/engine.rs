@@ -1,7 +1,7 @@
-//! The engine of production: sled behind the journal, with the two threads that serve it.
+//! The engine of production: sled behind the journal, with the three threads that serve it.
 //!
 //! [`open`] is all that a server needs. An engine assembled by hand on a simulated disk has no threads;
-//! its owner calls [`Engine::step`], [`Engine::persist`] and [`Engine::checkpoint`] when it wants.
+//! its owner calls [`Engine::step`], [`Engine::settle`], [`Engine::persist`] and [`Engine::checkpoint`] when it wants.
 
 use std::fmt;
 use std::fs;
@@ -163,12 +163,20 @@ impl Engine {
         })
     }
 
-    /// Starts the committer and the thread that makes the data durable.
+    /// Starts the committer, the thread that brings what is durable to the tree, and the one that makes
+    /// the tree durable.
     fn start(&self) -> io::Result<()> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = self.shared.clone();
         let committer = std::thread::Builder::new().name("committer".to_owned());
         threads.push(committer.spawn(move || shared.commit())?);
+        let shared = self.shared.clone();
+        let applier = std::thread::Builder::new().name("applier".to_owned());
+        threads.push(applier.spawn(move || {
+            while shared.committer.wait_to_settle() {
+                shared.committer.settle();
+            }
+        })?);
         let shared = self.shared.clone();
         let keeper = std::thread::Builder::new().name("keeper".to_owned());
         threads.push(keeper.spawn(move || shared.keep())?);
@@ -179,6 +187,11 @@ impl Engine {
     /// threads.
     pub fn step(&self) -> bool {
         self.shared.committer.step()
+    }
+
+    /// Applies to the tree what is durable. Only for an engine without threads.
+    pub fn settle(&self) {
+        self.shared.committer.settle();
     }
 
     /// Makes the data durable and moves the durable mark.

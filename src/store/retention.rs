@@ -128,6 +128,7 @@ impl Shared {
     /// Makes the data durable and moves the durable mark.
     pub(super) fn persist(&self, stop: Stop) -> Result<(), String> {
         let appended = self.appended();
+        self.committer.settle();
         let Some(visible) = self.committer.in_tree() else {
             return Err("the data lags behind the journal".to_owned());
         };
