@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// The modules in their order: each may use those before it.
 const ORDER: &[&str] = &[
-    "ical", "recur", "itip", "xml", "store", "auth", "dav", "schedule", "caldav", "mail", "http",
-    "conform", "bench", "cli",
+    "ical", "recur", "itip", "xml", "store", "auth", "dav", "schedule", "caldav", "mail", "web",
+    "http", "conform", "bench", "cli",
 ];
 
 /// Foreign crates and the modules that may use them. Those that every module may use are not listed.
@@ -24,11 +24,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["http"]),
     ("icu_calendar", &["recur"]),
     ("jiff", &["recur"]),
+    ("mail_auth", &["mail"]),
     ("mail_parser", &["mail"]),
+    ("smtp_proto", &["mail"]),
     ("quick_xml", &["xml"]),
     ("rpassword", &["cli"]),
     ("sled", &["store"]),
-    ("tokio_rustls", &["http"]),
+    ("tokio_rustls", &["http", "mail"]),
     ("toml", &["cli", "conform"]),
     ("tracing_subscriber", &["cli"]),
 ];
