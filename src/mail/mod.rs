@@ -5,19 +5,30 @@
 //! `compose` makes a mail of a message: `tidings` what it tells, `text` and `html` how, `copy` the calendar
 //! object in it; `words` are what mails say in ten languages, `rules_in_words` how often a meeting takes place.
 //!
+//! Inward: [`lmtp`], [`imap`] and a command bring mails to [`Inbound`]: `read` and `classify` say what a mail is,
+//! `authenticate` whose it is, `matching` what it may do; what is doubtful waits as [`held`].
+//!
 //! **Gaps**: VJOURNAL is mailed by nobody, as `itip` does not send it.
 
+mod authenticate;
 mod classify;
 mod compose;
 mod copy;
+pub mod held;
 mod html;
+pub mod imap;
 #[cfg(test)]
 mod in_tests;
+pub mod lmtp;
 mod matching;
 #[cfg(test)]
 mod out_tests;
+mod page;
 mod queue;
 mod read;
+mod receive;
+#[cfg(test)]
+mod receive_tests;
 mod rules_in_words;
 mod send;
 mod span;
@@ -29,11 +40,14 @@ mod undelivered;
 mod words;
 mod worker;
 
+pub use authenticate::{Authenticator, Checks, Client, Envelope, Later, Own};
 pub use classify::{Kind, Scheduling, classify};
 pub use compose::{Addressing, Mail, Organizer, Unmailable, compose, mail_address};
 pub use matching::{Authentic, Circumstances, Doubt, Ignored, Verdict, judge};
+pub use page::{file as page_file, lines as page_lines};
 pub use queue::{Bundle, Errand, Note, Waiting, bundles};
 pub use read::{Found, Letter, Limits, Mailbox, Place, Report, Undelivered, Unreadable, read};
+pub use receive::{Done, Inbound, Refused, Treatment, drop_held, own_addresses, release};
 pub use rules_in_words::repeats;
 pub use tidings::Occasion;
 pub use token::{Guest, LinkFault, NotAToken, Pattern, ReplyAddress, Token};

@@ -128,6 +128,8 @@ pub struct Letter {
     pub automatic: Option<&'static str>,
     /// A report that a mail was not delivered.
     pub report: Option<Report>,
+    /// What mail servers on its way found out of its sender, the last one's first. RFC 8601 §2.2
+    pub results: Vec<String>,
     /// The calendars in it, the best place first.
     pub calendars: Vec<Found>,
     /// The first lines of what a person wrote.
@@ -204,9 +206,18 @@ fn head(message: &Message<'_>) -> Letter {
         date: message.date().map(|date| Timestamp(date.to_timestamp())),
         automatic: automatic(message),
         report: None,
+        results: results(message),
         calendars: Vec::new(),
         text: text.trim().chars().take(TEXT).collect(),
     }
+}
+
+fn results(message: &Message<'_>) -> Vec<String> {
+    let name = HeaderName::Other("Authentication-Results".into());
+    let name = HeaderName::parse("Authentication-Results").unwrap_or(name);
+    let values = message.header_as(name, mail_parser::HeaderForm::Raw);
+    let texts = values.iter().filter_map(|value| value.as_text());
+    texts.take(20).map(one_line).collect()
 }
 
 /// A header's text without line ends and other controls.

@@ -36,6 +36,7 @@ pub use inbox::takes;
 pub use messages::messages_of;
 pub use sweep::sweep;
 pub use table::TABLE;
+pub use tag::find as find_object;
 pub use tag::imported;
 pub use who::principal_of;
 pub use withdraw::withdraw;

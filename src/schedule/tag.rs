@@ -98,7 +98,10 @@ pub(super) fn is_organizer(calendar: &Component, who: &Addresses) -> bool {
 }
 
 /// The object of this UID in a home: the scheduling object resource, else any.
-pub(super) async fn find(
+///
+/// # Errors
+/// What the store answers.
+pub async fn find(
     home: &Home,
     uid: &str,
 ) -> Result<Option<(Arc<Collection>, Header)>, store::Error> {
