@@ -12,6 +12,7 @@
 //! - [`schedule`]: what CalDAV does with iTIP: inbox, outbox, delivery
 //! - [`caldav`]: calendar collections and objects
 //! - [`mail`]: invitations by mail, out and in
+//! - [`web`]: the pages on which guests answer
 //! - [`http`]: sockets, routes, the loop of a request
 //! - [`conform`]: the conformance suite's player
 //! - [`bench`](mod@bench): what the server costs
@@ -30,4 +31,5 @@ pub mod mail;
 pub mod recur;
 pub mod schedule;
 pub mod store;
+pub mod web;
 pub mod xml;

@@ -14,8 +14,9 @@ use crate::dav::{
 use crate::ical::Timestamp;
 use crate::schedule;
 use crate::store::{self, Actor, Change, Store};
-use std::sync::Arc;
+use crate::web::Pages;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 /// What answers requests.
 pub struct Server {
@@ -25,6 +26,8 @@ pub struct Server {
     pub auth: Arc<Auth>,
     /// What the challenge calls the server.
     pub realm: String,
+    /// The pages on which guests answer, where there are some.
+    pub pages: OnceLock<Pages>,
 }
 
 /// The rows of all modules.
@@ -65,6 +68,7 @@ impl Server {
             shared: Arc::new(shared),
             auth,
             realm: realm.to_owned(),
+            pages: OnceLock::new(),
         })
     }
 }
@@ -72,6 +76,11 @@ impl Server {
 /// Answers a request that came at this time.
 pub async fn answer(server: &Server, request: Request, now: Timestamp) -> Response {
     if let Some(response) = route::open(&request) {
+        return response;
+    }
+    if let Some(pages) = server.pages.get()
+        && let Some(response) = pages.answer(&request, now).await
+    {
         return response;
     }
     let presented = Presented {

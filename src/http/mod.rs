@@ -21,6 +21,8 @@ mod methods;
 pub mod metrics;
 #[cfg(test)]
 mod outbox_tests;
+#[cfg(test)]
+mod page_tests;
 mod proxy;
 mod pulse;
 #[cfg(test)]

@@ -1,0 +1,55 @@
+//! How often somebody may do something: so many times in each span of time.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::ical::Timestamp;
+
+/// Whom it counts at most; beyond them everybody begins anew.
+const COUNTED: usize = 100_000;
+
+/// Counts what is done in the present span.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    most: usize,
+    seconds: i64,
+    counts: Mutex<(i64, BTreeMap<String, usize>)>,
+}
+
+impl Throttle {
+    /// So many times in so many seconds.
+    pub(super) fn new(most: usize, seconds: i64) -> Throttle {
+        Throttle {
+            most,
+            seconds,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Whether it may be done once more.
+    pub(super) fn lets(&self, who: &str, now: Timestamp) -> bool {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let span = now.0.div_euclid(self.seconds);
+        if counts.0 != span || counts.1.len() >= COUNTED {
+            *counts = (span, BTreeMap::new());
+        }
+        let count = counts.1.entry(who.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count <= self.most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_counted_apart_and_anew_in_each_span() {
+        let throttle = Throttle::new(2, 60);
+        let now = Timestamp(600);
+        let lets = |who, now| throttle.lets(who, now);
+        assert!(lets("a", now) && lets("a", now) && !lets("a", now));
+        assert!(lets("b", now));
+        assert!(lets("a", Timestamp(660)));
+    }
+}
