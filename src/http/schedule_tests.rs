@@ -128,7 +128,11 @@ async fn the_journals_say_what_became_of_an_invitation_and_its_answer() {
             (What::Received, "REPLY")
         ]
     );
-    assert!(bob.iter().any(|d| d.reason.1 == "3.7"), "{bob:?}");
+    assert!(
+        bob.iter()
+            .any(|d| d.reason.1 == "nobody has this address (3.7)"),
+        "{bob:?}"
+    );
     assert_eq!(bob.last().map(|d| d.reason.0.as_str()), Some("Answered"));
     let alice = journal(&world, "alice").await;
     let reasons: Vec<_> = alice.iter().map(|d| d.reason.0.as_str()).collect();

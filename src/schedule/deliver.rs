@@ -196,6 +196,7 @@ async fn deliver_row(
         };
         let home = turn.home(row.to).cloned().ok_or(store::Refusal::NoHome)?;
         let desk = Desk::of(shared, home, Origin::Inside, now).await?;
+        let desk = desk.knowing(prepared);
         let newer = waiting.get(1);
         let committed = match desk.applied(first, newer, prepared).await {
             Ok(change) => store.commit(change, turn).await,

@@ -8,7 +8,7 @@ use super::known::Known;
 use super::messages::{self, Prepared};
 use super::queue::{Kind, MailItem, Payload};
 use super::tag;
-use super::who::{People, Way, way};
+use super::who::{People, Resolved, Way, way};
 use crate::dav::Shared;
 use crate::ical::{CalendarObject, Component, Timestamp, print};
 use crate::itip::{self, Inbox, Incoming, Message, Method, Reason, ScheduleTag, Weight};
@@ -30,6 +30,8 @@ pub(super) struct Desk<'a> {
     owner: Option<Arc<Principal>>,
     directory: Arc<store::Directory>,
     origin: Origin,
+    people: Option<&'a Resolved>,
+    weight: Option<Weight>,
     now: Timestamp,
 }
 
@@ -70,8 +72,19 @@ impl<'a> Desk<'a> {
             owner: directory.principal(owner).cloned(),
             directory,
             origin,
+            people: None,
+            weight: None,
             now,
         })
+    }
+
+    /// The same, told what the messages have in common.
+    pub(super) fn knowing(self, prepared: &'a Prepared) -> Desk<'a> {
+        Desk {
+            people: Some(prepared.people()),
+            weight: prepared.is_forced().then_some(Weight::News),
+            ..self
+        }
     }
 
     /// Whether somebody lives there.
@@ -324,7 +337,9 @@ impl<'a> Desk<'a> {
     }
 
     fn people(&self, message: &Message) -> People<'_> {
-        People::of(&self.directory, self.home.id(), self.shared.outside).in_message(message)
+        People::of(&self.directory, self.home.id(), self.shared.outside)
+            .and(self.people)
+            .in_message(message)
     }
 }
 
@@ -362,7 +377,9 @@ impl Meeting {
                 self.tag = ScheduleTag::Move;
             }
         }
-        if inbox == Inbox::Show {
+        // RFC 6638 §3.2.7: who is asked again without a change has to see it.
+        let forced = desk.weight == Some(Weight::News) && reason == Reason::Known;
+        if inbox == Inbox::Show || forced {
             self.inbox.push(message.clone());
         }
         let ways = messages.into_iter().map(|message| {

@@ -60,7 +60,7 @@ impl Decision {
             what: What::Sent,
             method,
             with: to.join(", "),
-            reason: ("Sent".to_owned(), status.to_owned()),
+            reason: ("Sent".to_owned(), status_sentence(status)),
         }
     }
 
@@ -121,6 +121,18 @@ pub fn note(
     };
     change.journal(home.id(), &entry, number);
     Ok(())
+}
+
+/// What a delivery status means. RFC 6638 §3.2.9
+fn status_sentence(status: &str) -> String {
+    let meaning = match status {
+        "1.0" => "waits to be mailed",
+        "1.2" => "somebody of this server",
+        "3.7" => "nobody has this address",
+        "5.3" => "they may not be invited",
+        _ => "sent",
+    };
+    format!("{meaning} ({status})")
 }
 
 /// Why, for people.

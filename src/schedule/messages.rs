@@ -1,7 +1,7 @@
 //! The messages that a row of the queue stands for, computed from the texts it names.
 
 use super::queue::{Kind, MailItem, Payload, Verbatim};
-use super::who::{People, Way, way};
+use super::who::{People, Resolved, Way, way};
 use crate::dav::Shared;
 use crate::ical::{self, Component};
 use crate::itip::{self, Addresses, Intent, Message, Weight};
@@ -13,6 +13,7 @@ pub(super) struct Prepared {
     payload: Payload,
     uid: String,
     who: Addresses,
+    people: Resolved,
     new: Option<Component>,
     sent: Vec<Message>,
 }
@@ -44,7 +45,7 @@ pub(super) async fn prepared(
     let directory = store.directory().await?;
     let people = People::of(&directory, row.from, shared.outside);
     let people = people.in_calendar(old.as_ref()).in_calendar(new.as_ref());
-    let who = people.addresses();
+    let (who, people) = (people.addresses(), people.resolved());
     if payload.kind == Kind::Forced
         && let Some(new) = &mut new
     {
@@ -57,6 +58,7 @@ pub(super) async fn prepared(
         payload,
         uid: row.uid.clone(),
         who,
+        people,
         new,
         sent: Vec::new(),
     };
@@ -83,6 +85,16 @@ impl Prepared {
                 Vec::new()
             }
         }
+    }
+
+    /// Whether the recipient is to hear of it even if nothing changed. RFC 6638 §7.2
+    pub(super) fn is_forced(&self) -> bool {
+        self.payload.kind == Kind::Forced
+    }
+
+    /// The people it names, looked up.
+    pub(super) fn people(&self) -> &Resolved {
+        &self.people
     }
 
     /// What somebody of this server is sent.

@@ -8,7 +8,7 @@ use crate::dav::{Outside, PrincipalSet};
 use crate::ical::{Component, Property, address, address_key};
 use crate::itip::{Addresses, Message, Route};
 use crate::store::{Directory, Id, Principal, PrincipalKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The principal that an address means.
@@ -30,12 +30,18 @@ pub fn principal_of<'d>(directory: &'d Directory, address: &str) -> Option<&'d A
     (PrincipalSet::of(principal.kind).segment() == set).then_some(principal)
 }
 
+/// Addresses that were looked up, with how their people are reached.
+#[derive(Debug, Default)]
+pub(super) struct Resolved(HashMap<String, (Option<Id>, Route)>);
+
 /// What iTIP is told of the addresses that calendars name, seen from the owner of a home.
 #[derive(Debug)]
 pub(super) struct People<'d> {
     directory: &'d Directory,
     owner: Id,
     outside: Outside,
+    /// Those that were looked up for another home: the directory says the same of them.
+    before: Option<&'d Resolved>,
     named: BTreeMap<String, bool>,
 }
 
@@ -46,8 +52,15 @@ impl<'d> People<'d> {
             directory,
             owner,
             outside,
+            before: None,
             named: BTreeMap::new(),
         }
+    }
+
+    /// And everybody who was looked up before.
+    #[must_use]
+    pub(super) fn and(self, before: Option<&'d Resolved>) -> People<'d> {
+        People { before, ..self }
     }
 
     /// And everybody whom this calendar names.
@@ -68,42 +81,63 @@ impl<'d> People<'d> {
     #[must_use]
     pub(super) fn in_message(mut self, message: &Message) -> People<'d> {
         for address in [&message.from, &message.to] {
-            self.named
-                .entry(address.clone())
-                .or_insert_with(|| is_mail(address));
+            self.add(address, is_mail(address));
         }
         self.in_calendar(Some(&message.calendar))
     }
 
     fn name(&mut self, property: &Property) {
         let user = address(property);
-        let by_mail = user.mail().is_some();
-        *self.named.entry(user.uri().to_owned()).or_insert(by_mail) |= by_mail;
+        if !self.knows(user.uri()) {
+            self.add(user.uri(), user.mail().is_some());
+        }
         for param in ["SENT-BY", "DELEGATED-TO", "DELEGATED-FROM"] {
             for other in user.addresses(param) {
-                let by_mail = is_mail(&other);
-                self.named.entry(other.into_owned()).or_insert(by_mail);
+                self.add(&other, is_mail(&other));
             }
         }
     }
 
-    /// The addresses with their routes.
-    pub(super) fn addresses(&self) -> Addresses {
-        let mut own = Vec::new();
-        let mut others = Vec::new();
-        for (address, by_mail) in &self.named {
-            match principal_of(self.directory, address) {
-                Some(principal) if principal.id == self.owner => own.push(address.as_str()),
-                Some(principal) => others.push((address, Route::Local(identity(principal)))),
-                None if *by_mail && self.outside == Outside::ByMail => {
-                    others.push((address, Route::Mail));
-                }
-                None => others.push((address, Route::Unknown)),
+    fn knows(&self, address: &str) -> bool {
+        self.before
+            .is_some_and(|before| before.0.contains_key(address))
+    }
+
+    fn add(&mut self, address: &str, by_mail: bool) {
+        if self.knows(address) {
+            return;
+        }
+        match self.named.get_mut(address) {
+            Some(known) => *known |= by_mail,
+            None => {
+                self.named.insert(address.to_owned(), by_mail);
             }
         }
-        let mut addresses = Addresses::new(own);
-        for (address, route) in others {
-            addresses.learn(address, route);
+    }
+
+    /// The addresses looked up.
+    pub(super) fn resolved(&self) -> Resolved {
+        let resolve = |(address, by_mail): (&String, &bool)| {
+            let (id, route) = match principal_of(self.directory, address) {
+                Some(principal) => (Some(principal.id), Route::Local(identity(principal))),
+                None if *by_mail && self.outside == Outside::ByMail => (None, Route::Mail),
+                None => (None, Route::Unknown),
+            };
+            (address.clone(), (id, route))
+        };
+        Resolved(self.named.iter().map(resolve).collect())
+    }
+
+    /// The addresses with their routes.
+    pub(super) fn addresses(&self) -> Addresses {
+        let now = self.resolved();
+        let all = || now.0.iter().chain(self.before.iter().flat_map(|b| &b.0));
+        let own = all().filter(|(_, (id, _))| *id == Some(self.owner));
+        let mut addresses = Addresses::new(own.map(|(address, _)| address.as_str()));
+        for (address, (id, route)) in all() {
+            if *id != Some(self.owner) {
+                addresses.learn(address, route.clone());
+            }
         }
         addresses
     }
