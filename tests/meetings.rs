@@ -477,3 +477,52 @@ fn meetings_survive_the_death_of_the_process() {
     assert_eq!(server.stop(), Some(0));
     check(&data);
 }
+
+#[test]
+fn what_is_imported_is_sent_to_nobody_and_its_changes_are() {
+    let folder = Folder::new("imported-meetings");
+    let server = Running::start(&folder.data());
+    let clients: Vec<Client> = (0..PEOPLE)
+        .map(|person| {
+            server.add_user(&name(person), PASSWORD);
+            Client::new(&server.origin, &name(person), PASSWORD)
+        })
+        .collect();
+    let mut meeting = Meeting {
+        version: 0,
+        guests: [1, 2],
+        deleted: false,
+    };
+    let file = folder.0.join("old.ics");
+    std::fs::write(&file, body(0, 0, &meeting)).unwrap();
+    let output = running::kalends(&folder.data())
+        .args(["import", &name(0)])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let calendar = format!("/dav/calendars/{}/calendar/", name(0));
+    let listed = clients[0].ask("REPORT", &calendar, &[("Depth", "1")], LIST);
+    let root = tree::parse(&listed.text()).unwrap();
+    let href = root.at("D:response/D:href")[0].text.clone();
+    let tags = root.at("D:response/D:propstat/D:prop/C:schedule-tag");
+    assert!(tags[0].text.starts_with('"'), "{}", listed.text());
+    let guest = path(1, 0, 0);
+    assert_eq!(clients[1].ask("GET", &guest, &[], "").status, 404);
+    // Nobody has been told of it, so the change is an invitation.
+    meeting.version = 1;
+    let answer = clients[0].ask("PUT", &href, &[], &body(0, 0, &meeting));
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    let copy = clients[1].ask("GET", &guest, &[], "").text();
+    assert!(has(&copy, "SUMMARY:Version 1."), "{copy}");
+    // What changes nothing for guests is told to nobody, and a restore never is.
+    let output = running::kalends(&folder.data())
+        .args(["history", "restore", &name(0), "calendar", "--at", "1 day"])
+        .output()
+        .unwrap();
+    assert!(output.status.code().is_some(), "{output:?}");
+    let copy = clients[1].ask("GET", &guest, &[], "").text();
+    assert!(!has(&copy, "STATUS:CANCELLED"), "{copy}");
+}
+
+const LIST: &str = "<C:calendar-query xmlns:D='DAV:' xmlns:C='urn:ietf:params:xml:ns:caldav'><D:prop><C:schedule-tag/></D:prop><C:filter><C:comp-filter name='VCALENDAR'/></C:filter></C:calendar-query>";
