@@ -14,6 +14,9 @@ const GUESTS: usize = 100;
 /// Meetings that each number is the middle of.
 const MEETINGS: usize = 20;
 
+/// People who want one room at one time.
+const ORGANIZERS: usize = 50;
+
 /// Plain PUTs that are measured beside it.
 const PLAIN: usize = 400;
 
@@ -47,7 +50,60 @@ pub(super) fn run(options: &Options) -> Result<Vec<Row>, String> {
         row("inviting 100 people in one PUT", &invited),
         row("a new title for 100 people", &renamed),
         row("one answer, told to 99 others", &answered),
+        race(options)?,
     ])
+}
+
+/// Organizers that book one room for one time, all at once: each PUT is stored and none is put off, and the room is
+/// booked once.
+fn race(options: &Options) -> Result<Row, String> {
+    let folder = Folder::new(&options.folder, "room")?;
+    let server = Server::start(&options.program, &folder.path, ORGANIZERS)?;
+    Server::add_room(&options.program, &folder.path, "room")?;
+    let clients = (0..ORGANIZERS).map(|organizer| {
+        let put = move |connection: &mut Connection, _: usize| {
+            let user = format!("b{organizer}");
+            let asked = put_question(&user, &booking(organizer), booked(organizer));
+            answer_of(connection.ask(&asked), "a booking")
+        };
+        Box::new(put) as Client<'_>
+    });
+    let load = load::drive(&server.authority, clients.collect(), Until::Count(1))?;
+    let mut connection = Connection::open(&server.authority).map_err(|e| e.to_string())?;
+    let (mut accepted, mut declined) = (0, 0);
+    for organizer in 0..ORGANIZERS {
+        let asked = question("GET", &booking(organizer), &format!("b{organizer}"), None);
+        let text = expect(connection.ask(&asked), 200, "a booking")?.text();
+        let text = text.replace("\r\n ", "");
+        accepted += usize::from(text.contains("PARTSTAT=ACCEPTED"));
+        declined += usize::from(text.contains("PARTSTAT=DECLINED"));
+    }
+    if (accepted, declined) != (1, ORGANIZERS - 1) {
+        return Err(format!(
+            "{ORGANIZERS} organizers of one room: {accepted} booked it, {declined} did not"
+        ));
+    }
+    Ok(Row::compared(
+        format!("{ORGANIZERS} organizers race for a room"),
+        format!("{:.0} ms", load.seconds * 1e3),
+        format!(
+            "every PUT stored, 1 booked it, {declined} were declined; slowest answer {:.0} ms",
+            load.quantile(1.0) * 1e3
+        ),
+    ))
+}
+
+fn booking(organizer: usize) -> String {
+    format!("/dav/calendars/b{organizer}/calendar/booking.ics")
+}
+
+fn booked(organizer: usize) -> String {
+    format!(
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Kalends//bench//EN\r\nBEGIN:VEVENT\r\nUID:booking-{organizer}\r\n\
+         DTSTAMP:20260101T120000Z\r\nDTSTART:20300102T100000Z\r\nDTEND:20300102T110000Z\r\nSUMMARY:Booking\r\n\
+         ORGANIZER:/dav/principals/users/b{organizer}/\r\n\
+         ATTENDEE;CUTYPE=ROOM;RSVP=TRUE:/dav/principals/resources/room/\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    )
 }
 
 /// What one request costs: wall time in the middle, CPU on average.

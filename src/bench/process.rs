@@ -58,6 +58,22 @@ impl Server {
         Server::spawn(command, None)
     }
 
+    /// Adds a room to the running server on the data in `folder`; it books itself when it is free.
+    pub fn add_room(program: &Path, folder: &Path, name: &str) -> Result<(), String> {
+        let mut command = Command::new(program);
+        command.args(["resource", "add", name, "--type", "room", "--config"]);
+        command.arg(folder.join("server.toml"));
+        command.arg("--data").arg(folder.join("data"));
+        let output = command.output().map_err(|e| e.to_string())?;
+        match output.status.success() {
+            true => Ok(()),
+            false => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                Err(format!("resource add {name}: {said}"))
+            }
+        }
+    }
+
     /// A bare hyper server that answers everything with these bytes: a status, a content type and a body.
     pub fn bare(program: &Path, body: &[u8]) -> Result<Server, String> {
         let mut command = Command::new(program);
