@@ -220,7 +220,7 @@ const DEVIATIONS: &[Deviation] = &[
         client: "Thunderbird",
     },
     Deviation {
-        what: "principal-property-search takes what is asked beside DAV:prop, and no DAV:property-search",
+        what: "principal-property-search takes what is asked beside DAV:prop, and without DAV:property-search finds whose home is seen",
         spec: "RFC 3744 §9.4",
         client: "python-caldav",
     },

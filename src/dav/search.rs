@@ -13,6 +13,7 @@ use super::kind::Kind;
 use super::live::{mail_addresses, names};
 use super::multistatus::{Multistatus, Plan};
 use super::path::Path;
+use super::privilege::Who;
 use super::request::Response;
 use super::resource::{PrincipalSet, Resource, principal_href};
 use super::sync::limit;
@@ -181,7 +182,8 @@ fn candidates(cx: &Context, everywhere: bool) -> impl Iterator<Item = &Arc<Princ
     all.filter(move |principal| only.is_none_or(|set| set == PrincipalSet::of(principal.kind)))
 }
 
-/// Answers principal-property-search; without anything to search for all principals are found.
+/// Answers principal-property-search. Who searches for nothing in particular looks for calendars, as
+/// python-caldav does: the principals are found whose home the viewer may see.
 pub(super) async fn property_search(cx: &mut Context, body: &Element) -> Result<Response, Error> {
     let cx = &*cx;
     depth_zero(cx)?;
@@ -198,6 +200,9 @@ pub(super) async fn property_search(cx: &mut Context, body: &Element) -> Result<
     for principal in candidates(cx, body.child(set).is_some()) {
         let resource = Resource::Principal(principal.clone());
         let mut holds = !any;
+        if searches.is_empty() {
+            holds = cx.who(&resource) != Who::Account && principal.kind != PrincipalKind::Group;
+        }
         for search in &searches {
             holds = search.holds(cx, &resource).await?;
             if holds == any {

@@ -197,11 +197,11 @@ async fn principals_are_found() {
 }
 
 #[tokio::test]
-async fn a_search_may_ask_beside_its_prop_and_for_everybody() {
+async fn a_search_may_ask_beside_its_prop_and_for_nobody_in_particular() {
     let world = World::new().await;
     let search =
         "<property-search><prop><displayname/></prop><match>alice</match></property-search>";
-    for (search, count) in [(search, 1), ("", 5)] {
+    for (search, count) in [(search, 1), ("", 1)] {
         let body = format!(
             "<principal-property-search xmlns='DAV:'>{search}<prop/><displayname/></principal-property-search>"
         );

@@ -11,8 +11,8 @@ use crate::dav::{
 };
 use crate::ical::{Component, Format, Property, address_key, empty_calendar, from_jcal, parse};
 use crate::ical::{Problem, print};
-use crate::recur::{BusyPeriod, free_busy, merge};
-use crate::store::{Id, Principal, PrincipalKind};
+use crate::recur::{BusyPeriod, Zone, free_busy, merge};
+use crate::store::{Id, Principal, PrincipalKind, floating_zone};
 use crate::xml::{Name, Writer};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ async fn answer(cx: &mut Context, request: &Request) -> Result<Response, Error> 
     drop(cx.turn.take());
     let cx = &*cx;
     let calendar = submitted(cx, request)?;
-    let message = FreeBusyRequest::read(&calendar, &cx.shared.limits)?;
+    let message = FreeBusyRequest::read(&calendar, &zone(cx), &cx.shared.limits)?;
     let poster = poster(cx, &message)?;
     let mut people = People {
         cx,
@@ -88,6 +88,13 @@ fn submitted(cx: &Context, request: &Request) -> Result<Component, Error> {
     let calendar = calendar.ok().map(|[calendar]| calendar);
     let calendar = calendar.filter(|calendar| calendar.is("VCALENDAR"));
     calendar.ok_or_else(|| invalid("One VCALENDAR is wanted.".to_owned()))
+}
+
+/// The zone of local times in a request: the poster's.
+fn zone(cx: &Context) -> Zone {
+    let zone = |owner, outbox| floating_zone(owner, outbox, &busy_time::texts(&cx.shared.limits));
+    let found = cx.target.owner().zip(cx.target.collection());
+    found.map_or_else(Zone::utc, |(owner, outbox)| zone(owner, outbox))
 }
 
 /// The owner of the outbox, who has to be the ORGANIZER. RFC 6638 §5.2.2

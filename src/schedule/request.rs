@@ -3,7 +3,7 @@
 
 use crate::dav::{Condition, Error, Limits};
 use crate::ical::{Component, Property, Timestamp, When, values};
-use crate::recur::Range;
+use crate::recur::{Range, Zone, Zones};
 
 /// What is asked about whom.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ const DAY: i64 = 86_400;
 /// What a request for busy time does not have. RFC 5546 §3.3.2
 const ABSENT: [&str; 4] = ["FREEBUSY", "DURATION", "REQUEST-STATUS", "URL"];
 /// What no request for busy time holds. RFC 5546 §3.3.2
-const NO_COMPONENTS: [&str; 5] = ["VEVENT", "VTODO", "VJOURNAL", "VTIMEZONE", "VALARM"];
+const NO_COMPONENTS: [&str; 4] = ["VEVENT", "VTODO", "VJOURNAL", "VALARM"];
 /// Parameters that are between a client and its server. RFC 6638 §7
 const PRIVATE: [&str; 4] = [
     "SCHEDULE-AGENT",
@@ -36,9 +36,16 @@ const PRIVATE: [&str; 4] = [
 ];
 
 impl FreeBusyRequest {
-    /// Reads the calendar of a message.
-    pub(super) fn read(calendar: &Component, limits: &Limits) -> Result<FreeBusyRequest, Error> {
-        let request = within(calendar).and_then(asked);
+    /// Reads the calendar of a message. Local times, which python-caldav sends, are taken in their
+    /// zone or else in this one.
+    pub(super) fn read(
+        calendar: &Component,
+        floating: &Zone,
+        limits: &Limits,
+    ) -> Result<FreeBusyRequest, Error> {
+        let zones = Zones::of(calendar);
+        let instant = |when: &When| zones.instant(when, floating);
+        let request = within(calendar).and_then(|request| asked(request, &instant));
         let request =
             request.map_err(|sentence| Condition::ValidSchedulingMessage.because(sentence))?;
         let days = limits.free_busy_days;
@@ -85,16 +92,17 @@ fn within(calendar: &Component) -> Result<&Component, &'static str> {
     }
 }
 
-fn asked(request: &Component) -> Result<FreeBusyRequest, &'static str> {
+fn asked(
+    request: &Component,
+    instant: &dyn Fn(&When) -> Timestamp,
+) -> Result<FreeBusyRequest, &'static str> {
     if ABSENT.iter().any(|name| request.property(name).is_some()) {
         return Err("A request has no FREEBUSY, DURATION, REQUEST-STATUS and URL.");
     }
-    let stamp = one(request, "DTSTAMP").and_then(utc);
-    stamp.ok_or("One DTSTAMP in UTC is wanted.")?;
-    let start = one(request, "DTSTART").and_then(utc);
-    let start = start.ok_or("One DTSTART in UTC is wanted.")?;
-    let end = one(request, "DTEND").and_then(utc);
-    let end = end.ok_or("One DTEND in UTC is wanted.")?;
+    let time = |name| one(request, name).and_then(time);
+    time("DTSTAMP").ok_or("One DTSTAMP in UTC is wanted.")?;
+    let start = time("DTSTART").ok_or("One DTSTART in UTC is wanted.")?;
+    let end = time("DTEND").ok_or("One DTEND in UTC is wanted.")?;
     let attendees: Vec<Property> = request.properties("ATTENDEE").cloned().collect();
     if attendees.is_empty() {
         return Err("An ATTENDEE is wanted.");
@@ -110,7 +118,8 @@ fn asked(request: &Component) -> Result<FreeBusyRequest, &'static str> {
             .ok_or("One ORGANIZER is wanted.")?
             .clone(),
         attendees,
-        range: Range::new(start, end).ok_or("DTEND has to be later than DTSTART.")?,
+        range: Range::new(instant(&start), instant(&end))
+            .ok_or("DTEND has to be later than DTSTART.")?,
         mask,
     })
 }
@@ -122,9 +131,7 @@ fn one<'a>(component: &'a Component, name: &str) -> Option<&'a Property> {
     all.next().map_or(first, |_| None)
 }
 
-fn utc(property: &Property) -> Option<Timestamp> {
-    match values::when(property)? {
-        When::Utc(instant) => Some(instant),
-        When::Date(_) | When::Floating(_) | When::Zoned(..) => None,
-    }
+/// The date and time of a property; a day alone is none.
+fn time(property: &Property) -> Option<When> {
+    values::when(property).filter(|when| !when.is_date())
 }
