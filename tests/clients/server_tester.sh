@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # caldav-server-tester: prints what it finds supported, and what it does not.
 . "$(dirname "$0")/lib.sh"
-timeout 600 caldav-server-tester --caldav-url "$URL" --caldav-username "$USER_NAME" --caldav-password "$PASSWORD" --format json >"$WORK/found.json" 2>"$WORK/log" || { tail -20 "$WORK/log"; cat "$WORK/found.json" | tail -20; exit 1; }
+mkdir -p "$HOME/.config/caldav"
+section() { printf '"%s": {"caldav_url": "%s", "caldav_username": "%s", "caldav_password": "%s"}' "$1" "$URL" "$2" "$PASSWORD"; }
+printf '{%s, %s}\n' "$(section default "$USER_NAME")" "$(section second "${USER_NAME}2")" >"$HOME/.config/caldav/calendar.conf"
+timeout 600 caldav-server-tester --config-section default --config-section second --format json >"$WORK/found.json" 2>"$WORK/log" || { tail -20 "$WORK/log"; cat "$WORK/found.json" | tail -20; exit 1; }
 python3 - "$WORK/found.json" <<'END'
 import json, sys
 text = open(sys.argv[1]).read()
