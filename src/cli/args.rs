@@ -266,6 +266,18 @@ pub enum Mail {
         #[arg(long)]
         all: bool,
     },
+    /// Say what is wrong with an invitation, whoever wrote it
+    #[command(after_help = "\
+Examples:
+  kalends mail lint invitation.eml
+  kalends mail lint - < invitation.eml
+
+The mail as it is sent, header and all. Each line names a rule, what breaks without
+it, and where the mail breaks it; the exit code is 6 then.")]
+    Lint {
+        /// The mail; - for standard input
+        file: PathBuf,
+    },
     /// Drop a mail that waits: it is never sent, and nobody is told
     Drop {
         /// The mail, by the beginning of its id

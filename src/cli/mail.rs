@@ -1,5 +1,6 @@
 //! `[mail]` in server.toml, and `mail`: the mails that wait.
 
+use std::io::Read;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,7 +17,7 @@ use super::settings::{Mail, MailOrganizer, MailSecurity, Settings};
 use crate::dav::Shared;
 use crate::ical::Timestamp;
 use crate::mail::{
-    Counts, Mailer, Organizer, Pattern, Relay, Security, Sending, Transport, Waiting, Words,
+    self, Counts, Mailer, Organizer, Pattern, Relay, Security, Sending, Transport, Waiting, Words,
     mail_address, sendmail, smtp,
 };
 use crate::schedule::queue::MailItem;
@@ -27,6 +28,9 @@ const LISTED: usize = 10_000;
 
 /// How long links to answer pages are good.
 const LINK_SECONDS: i64 = 365 * 86_400;
+
+/// The longest mail that is judged.
+const LONGEST_MAIL: u64 = 64 << 20;
 
 /// The longest password file.
 const PASSWORD_BYTES: u64 = 4096;
@@ -209,6 +213,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let waiting = waiting(ground).await?;
     match command {
+        args::Mail::Lint { file } => lint(&file, out).await,
         args::Mail::List(asked) => list(ground, &waiting, asked.json, out).await,
         args::Mail::Show { id } => {
             let mail = one(&waiting, &id)?;
@@ -238,6 +243,30 @@ pub(super) async fn run(
                 .await;
             Ok(())
         }
+    }
+}
+
+/// `mail lint`: reads the mail where the command is given.
+pub(super) async fn lint(file: &Path, out: &Out) -> Result<(), Failure> {
+    let mut mail = Vec::new();
+    let reader: Box<dyn Read> = match file == Path::new("-") {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(std::fs::File::open(file)?),
+    };
+    reader.take(LONGEST_MAIL).read_to_end(&mut mail)?;
+    let Some(findings) = mail::lint(&mail) else {
+        return Err(Failure::failed(format!("{} is no mail", file.display())));
+    };
+    for finding in &findings {
+        let line = format!("{}: {}; {}", finding.id, finding.what, finding.why);
+        out.line(line).await;
+    }
+    match findings.is_empty() {
+        true => {
+            out.line("nothing is wrong with it").await;
+            Ok(())
+        }
+        false => Err(Failure::new(Code::Findings, String::new())),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::args::{Action, Command, Program, Verify};
+use super::args::{self, Action, Command, Program, Verify};
 use super::clock::{instant, now};
 use super::control::Reach;
 use super::failure::{Code, Failure};
@@ -16,7 +16,8 @@ use super::open::{Missing, open};
 use super::output::{Out, Printer};
 use super::settings::{Log, Settings};
 use super::{
-    backup, bench, check, config, conformance, dns, export, import_files, prompt, serve, zones,
+    backup, bench, check, config, conformance, dns, export, import_files, mail, prompt, serve,
+    zones,
 };
 
 /// Runs the program with the command line it was given.
@@ -80,6 +81,9 @@ async fn run(program: Program) -> Result<u8, Failure> {
                 return Err(Failure::new(Code::Usage, format!("{key}: {message}")));
             }
             serve::run(settings, config.as_deref()).await.map(|()| 0)
+        }
+        Action::Store(Command::Mail(args::Mail::Lint { file })) => {
+            said(|out| async move { mail::lint(&file, &out).await }).await
         }
         Action::Store(command) => on_store(command, &settings(program.data)?).await,
         Action::Backup { verify: None, file } => {
@@ -187,7 +191,7 @@ async fn reach(command: &Command, settings: &Settings) -> Result<Reach, Failure>
         return Ok(reach);
     }
     // Adding people is how a server is prepared; everything else needs a store.
-    let missing = if matches!(command, Command::User(super::args::User::Add { .. })) {
+    let missing = if matches!(command, Command::User(args::User::Add { .. })) {
         Missing::Make
     } else {
         Missing::Refuse

@@ -19,6 +19,8 @@ mod html;
 pub mod imap;
 #[cfg(test)]
 mod in_tests;
+mod lint;
+mod lint_calendar;
 pub mod lmtp;
 mod matching;
 #[cfg(test)]
@@ -43,6 +45,7 @@ mod worker;
 pub use authenticate::{Authenticator, Checks, Client, Envelope, Later, Own};
 pub use classify::{Kind, Scheduling, classify};
 pub use compose::{Addressing, Mail, Organizer, Unmailable, compose, mail_address};
+pub use lint::{Finding, Rule, lint, rules};
 pub use matching::{Authentic, Circumstances, Doubt, Ignored, Verdict, judge};
 pub use page::{file as page_file, lines as page_lines};
 pub use queue::{Bundle, Errand, Note, Waiting, bundles};
