@@ -233,3 +233,55 @@ async fn a_proposal_that_is_dismissed_is_declined() {
         .find(|(_, text)| text.contains("METHOD:DECLINECOUNTER"));
     assert!(declined.is_some(), "{items:?}");
 }
+
+#[tokio::test]
+async fn what_no_calendar_takes_is_rejected_and_its_sender_told() {
+    let world = World::new().await;
+    let response = world
+        .ask("alice", "DELETE /dav/calendars/alice/tasks/", "")
+        .await;
+    assert_eq!(response.status, 204);
+    let todo = meeting("Milk", "ATTENDEE:mailto:alice@example.org\r\n")
+        .replace("VEVENT", "VTODO")
+        .replace("DTEND:20300102T110000Z\r\n", "");
+    let head = "PUT /dav/calendars/bob/tasks/1.ics";
+    assert_eq!(world.ask("bob", head, &todo).await.status, 201);
+    let own = world
+        .ask("bob", "GET /dav/calendars/bob/tasks/1.ics", "")
+        .await;
+    let own = String::from_utf8_lossy(&own.body).replace("\r\n ", "");
+    assert!(own.contains("SCHEDULE-STATUS=5.2"), "{own}");
+    let reasons = journal(&world, "alice").await;
+    assert!(
+        reasons.iter().any(|d| d.reason.0 == "NoCalendar"),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_asks_for_the_newest_state_gets_it() {
+    let world = World::new().await;
+    let guest = "ATTENDEE:mailto:alice@example.org\r\n";
+    put(&world, "bob", "1.ics", &meeting("Lunch", guest)).await;
+    // Her copy is gone, and its end is told to nobody.
+    let head = "DELETE /dav/calendars/alice/calendar/1.ics\nSchedule-Reply: F";
+    assert_eq!(world.ask("alice", head, "").await.status, 204);
+    let asked = meeting("Lunch", guest).replace("BEGIN:VEVENT", "METHOD:REFRESH\r\nBEGIN:VEVENT");
+    let parsed = ical::parse(asked.as_bytes(), &ical::Limits::default());
+    let message = Message {
+        method: Method::Refresh,
+        from: "mailto:alice@example.org".to_owned(),
+        to: "mailto:bob@example.org".to_owned(),
+        uid: "1".to_owned(),
+        weight: Weight::News,
+        calendar: parsed.calendars.into_iter().next().unwrap(),
+    };
+    let (shared, bob) = (&world.server.shared, world.id("bob").await);
+    let reason = receive(shared, bob, &message, NOW).await.unwrap();
+    assert_eq!(reason, Reason::Asked);
+    let reasons = journal(&world, "alice").await;
+    let last = reasons.last().map(|d| (d.method.as_str(), d.what));
+    assert_eq!(last, Some(("REQUEST", What::Received)), "{reasons:?}");
+    let waiting = shared.store.homes_with_messages(None, 10).await.unwrap();
+    assert_eq!(waiting, []);
+}

@@ -7,6 +7,7 @@ use super::journal::{self, Decision};
 use super::known::Known;
 use super::messages::{self, Prepared};
 use super::queue::{Kind, MailItem, Payload};
+use super::rejected::rejected;
 use super::tag;
 use super::who::{People, Resolved, Way, way};
 use crate::dav::Shared;
@@ -141,14 +142,7 @@ impl<'a> Desk<'a> {
             .map(|(collection, header)| (collection.id, header.name().to_owned()));
         if meeting.changed {
             let Some((collection, name)) = self.destination(&meeting, uid).await? else {
-                for message in messages {
-                    let decision = Decision::failed(
-                        message.method.to_string(),
-                        message.from.clone(),
-                        ("NoCalendar", "there is no calendar that takes it"),
-                    );
-                    journal::note(change, &self.home, uid, self.now, &decision)?;
-                }
+                self.reject(change, &mut meeting, messages)?;
                 return Ok(reasons);
             };
             text = self.put(change, &mut meeting, uid, (&collection, &name))?;
@@ -161,8 +155,50 @@ impl<'a> Desk<'a> {
         if meeting.known != before {
             meeting.known.keep(change.home(&self.home), uid);
         }
-        let (collection, name) = place.unwrap_or((self.home.id(), String::new()));
-        let source = LocalMessage {
+        let place = place.unwrap_or((self.home.id(), String::new()));
+        let source = self.source(uid, place, text);
+        self.send(change, &meeting, &source)?;
+        for decision in &meeting.decisions {
+            journal::note(change, &self.home, uid, self.now, decision)?;
+        }
+        Ok(reasons)
+    }
+
+    /// Stages that nothing is taken, and that the senders hear of it.
+    fn reject(
+        &self,
+        change: &mut Change,
+        meeting: &mut Meeting,
+        messages: &[Message],
+    ) -> Result<(), Error> {
+        meeting.next.clear();
+        let Some(first) = messages.first() else {
+            return Ok(());
+        };
+        for message in messages {
+            let decision = Decision::failed(
+                message.method.to_string(),
+                message.from.clone(),
+                ("NoCalendar", "there is no calendar that takes it"),
+            );
+            journal::note(change, &self.home, &message.uid, self.now, &decision)?;
+            if let Some(answer) = rejected(message, self.now) {
+                let way = way(&self.people(message).addresses(), &answer.to);
+                meeting.next.push((answer, way));
+            }
+        }
+        let source = self.source(&first.uid, (self.home.id(), String::new()), None);
+        self.send(change, meeting, &source)
+    }
+
+    /// What the rows have in common that follow from this delivery.
+    fn source(
+        &self,
+        uid: &str,
+        (collection, name): (Id, String),
+        new: Option<Position>,
+    ) -> LocalMessage {
+        LocalMessage {
             to: self.home.id(),
             from: self.home.id(),
             uid: uid.to_owned(),
@@ -170,14 +206,9 @@ impl<'a> Desk<'a> {
             collection,
             name,
             old: None,
-            new: text,
+            new,
             payload: bytes::Bytes::new(),
-        };
-        self.send(change, &meeting, &source)?;
-        for decision in &meeting.decisions {
-            journal::note(change, &self.home, uid, self.now, decision)?;
         }
-        Ok(reasons)
     }
 
     async fn meeting(&self, uid: &str) -> Result<Meeting, Error> {

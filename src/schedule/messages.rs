@@ -36,7 +36,9 @@ pub(super) async fn prepared(
     let payload = Payload::decode(&row.payload)?;
     let store = &shared.store;
     let home = store.home(row.from).await?;
-    if home.exists() && home.revision() < row.revision {
+    let texts = [row.old, row.new].into_iter().flatten();
+    let needed = texts.map(|at| at.revision).max().unwrap_or_default();
+    if home.exists() && home.revision() < needed {
         // Its commit is ordered and will be durable in a moment.
         return Err(Error::Conflict);
     }

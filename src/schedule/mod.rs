@@ -19,6 +19,7 @@ mod limits;
 mod messages;
 mod plan;
 pub mod queue;
+mod rejected;
 mod request;
 mod sweep;
 mod table;
