@@ -6,8 +6,12 @@
 mod ical;
 #[path = "fuzz/checks/jcal.rs"]
 mod jcal;
+#[path = "fuzz/checks/mail.rs"]
+mod mail;
 #[path = "fuzz/checks/objects.rs"]
 mod objects;
+#[path = "fuzz/checks/pages.rs"]
+mod pages;
 #[path = "fuzz/checks/rules.rs"]
 mod rules;
 #[path = "fuzz/checks/xml.rs"]
@@ -62,6 +66,16 @@ fn xml_does_no_harm() {
     run("xml", xml::check);
 }
 
+#[test]
+fn mails_do_no_harm() {
+    run("mail", mail::check);
+}
+
+#[test]
+fn parameters_of_pages_do_no_harm() {
+    run("pages", pages::check);
+}
+
 /// Inputs a step away from those of a corpus: bytes changed, lines dropped and doubled.
 fn run_mutated(name: &str, rounds: u64, check: fn(&[u8])) {
     let folder = format!("{}/tests/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -112,4 +126,14 @@ fn neighbours_of_rules_do_no_harm() {
 #[test]
 fn neighbours_of_objects_do_no_harm() {
     run_mutated("objects", ROUNDS, objects::check);
+}
+
+#[test]
+fn neighbours_of_mails_do_no_harm() {
+    run_mutated("mail", 40, mail::check);
+}
+
+#[test]
+fn neighbours_of_parameters_do_no_harm() {
+    run_mutated("pages", 200, pages::check);
 }

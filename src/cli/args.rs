@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+pub use super::args_mail::{Held, Mail, ReceiveMail};
+
 /// Kalends, a calendar server for CalDAV clients.
 #[derive(Debug, Parser)]
 #[command(name = "kalends", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -244,44 +246,6 @@ that of who should have it as `received` or `failed`, with the reason.")]
     BackUp {
         /// The file, as an absolute path.
         file: PathBuf,
-    },
-}
-
-/// `mail`.
-#[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
-pub enum Mail {
-    /// List the mails that wait, the next one first
-    List(List),
-    /// Show a mail that waits
-    Show {
-        /// The mail, by the beginning of its id
-        id: String,
-    },
-    /// Try mails again now, or all of them
-    Retry {
-        /// The mail, by the beginning of its id
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
-        id: Option<String>,
-        /// All mails that wait
-        #[arg(long)]
-        all: bool,
-    },
-    /// Say what is wrong with an invitation, whoever wrote it
-    #[command(after_help = "\
-Examples:
-  kalends mail lint invitation.eml
-  kalends mail lint - < invitation.eml
-
-The mail as it is sent, header and all. Each line names a rule, what breaks without
-it, and where the mail breaks it; the exit code is 6 then.")]
-    Lint {
-        /// The mail; - for standard input
-        file: PathBuf,
-    },
-    /// Drop a mail that waits: it is never sent, and nobody is told
-    Drop {
-        /// The mail, by the beginning of its id
-        id: String,
     },
 }
 

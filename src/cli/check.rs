@@ -13,6 +13,7 @@ pub(super) fn first_fault(settings: &Settings) -> Option<(&'static str, String)>
         .or_else(|| sizes(settings))
         .or_else(|| counts(settings))
         .or_else(|| super::mail::first_fault(&settings.mail))
+        .or_else(|| super::inbound::web_fault(settings))
         .or_else(|| log(settings))
 }
 
@@ -108,6 +109,15 @@ fn times(settings: &Settings) -> Option<(&'static str, String)> {
         ("history.keep", settings.history.keep, 3600, 100 * year),
         ("backup.every", settings.backup.every, 60, year),
         ("mail.timeout", settings.mail.timeout, 1, 3600),
+        ("mail.check.timeout", settings.mail.check.timeout, 1, 300),
+        ("mail.imap.every", settings.mail.imap.every, 5, 86_400),
+        (
+            "mail.pending_keep",
+            settings.mail.pending_keep,
+            86_400,
+            10 * year,
+        ),
+        ("web.link", settings.web.link, 3600, 10 * year),
         ("mail.retry", settings.mail.retry, 1, 21_600),
         ("mail.settle", settings.mail.settle, 0, 3600),
         // A mail is made of texts that the history keeps.
@@ -162,6 +172,11 @@ fn sizes(settings: &Settings) -> Option<(&'static str, String)> {
             "must be at least 1 MiB",
         ),
         (
+            "mail.max_size",
+            settings.mail.max_size.0 < 64 << 10 || settings.mail.max_size.0 > 100 << 20,
+            "must be between 64 KiB and 100 MiB",
+        ),
+        (
             "store.cache",
             settings.store.cache.0 < 1 << 20,
             "must be at least 1 MiB",
@@ -199,6 +214,15 @@ fn counts(settings: &Settings) -> Option<(&'static str, String)> {
         ("backup.keep", settings.backup.keep, 10_000),
         ("mail.per_user_day", mail.per_user_day as usize, 10_000_000),
         ("mail.at_once", mail.at_once, 100),
+        ("mail.pending", mail.pending, 10_000),
+        ("mail.per_sender_hour", mail.per_sender_hour, 1_000_000),
+        ("mail.lmtp.connections", mail.lmtp.connections, 10_000),
+        (
+            "web.per_client_minute",
+            settings.web.per_client_minute,
+            1_000_000,
+        ),
+        ("web.per_link_hour", settings.web.per_link_hour, 1_000_000),
         ("mail.per_domain", mail.per_domain, 100),
         ("mail.per_domain_minute", mail.per_domain_minute, 100_000),
     ]

@@ -81,6 +81,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Settings, ConfigError> {
         &mut settings.backup.folder,
         &mut settings.calendars.zoneinfo,
         &mut settings.mail.password_file,
+        &mut settings.mail.imap.password_file,
         &mut settings.mail.certificates,
     ] {
         if !path.as_os_str().is_empty() {
@@ -119,7 +120,7 @@ fn key_at(text: &str, line: usize) -> Option<String> {
 
 /// The line a key is set on, or its table's.
 fn line_of(text: &str, wanted: &str) -> Option<usize> {
-    let (table, key) = wanted.split_once('.')?;
+    let (table, key) = wanted.rsplit_once('.')?;
     let mut current = "";
     let mut head = None;
     for (number, row) in (1..).zip(text.lines()) {
@@ -207,7 +208,17 @@ mod tests {
             };
             match indent {
                 4 => table = name.to_owned(),
-                8 => expected.push((table.clone(), name.to_owned())),
+                // A table in a table, such as [mail.imap], ends like the tables do.
+                8 if row.ends_with('{') => {
+                    let outer = table.split('.').next().unwrap_or_default();
+                    table = format!("{outer}.{name}");
+                }
+                8 => {
+                    let outer = table.split('.').next().unwrap_or_default().to_owned();
+                    table.clone_from(&outer);
+                    expected.push((outer, name.to_owned()));
+                }
+                12 if table.contains('.') => expected.push((table.clone(), name.to_owned())),
                 _ => {}
             }
         }

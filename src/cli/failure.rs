@@ -20,6 +20,8 @@ pub enum Code {
     Store = 5,
     /// Done, but something was found or refused on the way.
     Findings = 6,
+    /// Not now: mail servers know the number as EX_TEMPFAIL.
+    Later = 75,
 }
 
 /// A sentence for people, and the exit code.

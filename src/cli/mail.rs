@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::args;
 use super::clock::shown;
 use super::failure::{Code, Failure};
 use super::output::{Out, table};
 use super::run::{Ground, by};
 use super::settings::{Mail, MailOrganizer, MailSecurity, Settings};
+use super::{args, held, inbound};
 use crate::dav::Shared;
 use crate::ical::Timestamp;
 use crate::mail::{
@@ -25,9 +25,6 @@ use crate::store::{Change, MailMessage};
 
 /// Mails listed at most.
 const LISTED: usize = 10_000;
-
-/// How long links to answer pages are good.
-const LINK_SECONDS: i64 = 365 * 86_400;
 
 /// The longest mail that is judged.
 const LONGEST_MAIL: u64 = 64 << 20;
@@ -46,6 +43,9 @@ impl Mail {
 pub(super) fn first_fault(mail: &Mail) -> Option<(&'static str, String)> {
     let fault = |key, message: &str| Some((key, message.to_owned()));
     let no_sendmail = mail.sendmail == Path::new("");
+    if let Some(fault) = inbound::first_fault(mail) {
+        return Some(fault);
+    }
     if Words::of(&mail.language).is_none() {
         let known: Vec<_> = Words::codes().collect();
         return fault(
@@ -125,8 +125,8 @@ pub(super) fn mailer(
             MailOrganizer::Own => Organizer::Own,
         },
         language: mail.language.clone(),
-        pages: None,
-        link_seconds: LINK_SECONDS,
+        pages: inbound::public_url(settings),
+        link_seconds: settings.web.link.signed(),
         settle_seconds: mail.settle.signed(),
         retry_seconds: mail.retry.signed(),
         keep_trying_seconds: mail.keep_trying.signed(),
@@ -152,7 +152,10 @@ fn relay(mail: &Mail) -> Result<Relay, Failure> {
     };
     let login = match mail.user.is_empty() {
         true => None,
-        false => Some((mail.user.clone(), password(&mail.password_file)?)),
+        false => Some((
+            mail.user.clone(),
+            password("mail.password_file", &mail.password_file)?,
+        )),
     };
     let certificates = match mail.certificates == Path::new("") {
         true => None,
@@ -182,10 +185,10 @@ fn read(key: &str, file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// The password in a file that nobody else may read.
-fn password(file: &Path) -> Result<String, Failure> {
+pub(super) fn password(key: &str, file: &Path) -> Result<String, Failure> {
     let fault = |why: String| {
         let file = file.display();
-        Failure::new(Code::Usage, format!("mail.password_file: {file} {why}"))
+        Failure::new(Code::Usage, format!("{key}: {file} {why}"))
     };
     let known =
         std::fs::metadata(file).map_err(|error| fault(format!("cannot be read: {error}")))?;
@@ -195,8 +198,7 @@ fn password(file: &Path) -> Result<String, Failure> {
     if known.len() > PASSWORD_BYTES {
         return Err(fault("is too long to be a password".to_owned()));
     }
-    let text = String::from_utf8(read("mail.password_file", file)?)
-        .map_err(|_| fault("is not UTF-8".to_owned()))?;
+    let text = String::from_utf8(read(key, file)?).map_err(|_| fault("is not UTF-8".to_owned()))?;
     let password = text.lines().next().unwrap_or_default().to_owned();
     if password.is_empty() {
         return Err(fault("is empty".to_owned()));
@@ -214,6 +216,8 @@ pub(super) async fn run(
     let waiting = waiting(ground).await?;
     match command {
         args::Mail::Lint { file } => lint(&file, out).await,
+        args::Mail::Held(command) => held::run(command, ground, now, out).await,
+        args::Mail::Receive(asked) => held::receive(&asked, ground, now, out).await,
         args::Mail::List(asked) => list(ground, &waiting, asked.json, out).await,
         args::Mail::Show { id } => {
             let mail = one(&waiting, &id)?;

@@ -3,6 +3,7 @@
 
 mod accounts;
 pub mod args;
+pub mod args_mail;
 mod backup;
 pub mod bench;
 mod calendars;
@@ -14,9 +15,11 @@ pub mod control;
 mod dns;
 mod export;
 pub mod failure;
+mod held;
 mod history;
 mod import;
 mod import_files;
+mod inbound;
 mod inspect;
 mod journal;
 pub mod log;

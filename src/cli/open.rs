@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::{Code, Failure};
+use super::inbound;
 use super::run::Ground;
 use super::settings::{self, Settings};
 use crate::auth::password::Cost;
 use crate::dav;
+use crate::http::answer::shared;
 use crate::store::kv::Kv;
 use crate::store::memory::Memory;
 use crate::store::{self, Engine, OpenError, Store};
@@ -49,10 +51,18 @@ pub async fn open(settings: &Settings, missing: Missing) -> Result<Ground, Failu
         }
     };
     let store = Store::open(kv, store_limits(settings)).await?;
+    let outside = match settings.mail.is_on() {
+        true => dav::Outside::ByMail,
+        false => dav::Outside::Unreachable,
+    };
+    let limits = limits(settings);
+    let shared = shared(store.clone(), limits, outside);
     Ok(Ground {
         store,
         engine,
-        limits: limits(settings),
+        limits,
+        inbound: inbound::inbound(settings, &shared),
+        shared,
         cost: Cost::OWASP,
     })
 }

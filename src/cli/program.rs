@@ -16,8 +16,8 @@ use super::open::{Missing, open};
 use super::output::{Out, Printer};
 use super::settings::{Log, Settings};
 use super::{
-    backup, bench, check, config, conformance, dns, export, import_files, mail, prompt, serve,
-    zones,
+    backup, bench, check, config, conformance, dns, export, held, import_files, mail, prompt,
+    serve, zones,
 };
 
 /// Runs the program with the command line it was given.
@@ -172,6 +172,9 @@ async fn on_store(mut command: Command, settings: &Settings) -> Result<u8, Failu
     zones::install(&settings.calendars.zoneinfo);
     for note in prompt::fill(&mut command)? {
         writeln!(io::stderr(), "{note}")?;
+    }
+    if let Command::Mail(args::Mail::Receive(asked)) = &mut command {
+        held::read(asked)?;
     }
     let mut printer = Printer::new(match &command {
         Command::Export(export) => export::target(export),

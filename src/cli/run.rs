@@ -11,6 +11,7 @@ use crate::auth::accounts::By;
 use crate::auth::password::Cost;
 use crate::dav;
 use crate::ical::Timestamp;
+use crate::mail::Inbound;
 use crate::store::{Actor, Engine, Store};
 
 /// What commands run on.
@@ -22,6 +23,10 @@ pub struct Ground {
     pub engine: Option<Arc<Engine>>,
     /// The limits of the protocol layers.
     pub limits: dav::Limits,
+    /// What requests share, also with commands that do what requests do.
+    pub shared: Arc<dav::Shared>,
+    /// What takes mails from outside, where mails are exchanged.
+    pub inbound: Option<Arc<Inbound>>,
     /// What a new password's hash costs.
     pub cost: Cost,
 }

@@ -16,10 +16,9 @@ use super::open::{Missing, open};
 use super::run::{Ground, by};
 use super::settings::Settings;
 use super::upkeep::{self, Upkeep};
-use super::{backup, config, mail, zones};
+use super::{backup, config, inbound, mail, zones};
 use crate::auth::accounts::{self, NewPrincipal};
 use crate::auth::{self, Auth, password};
-use crate::dav;
 use crate::http::address::{Address, Network};
 use crate::http::limits::Limits;
 use crate::http::listen::{Listener, bind};
@@ -79,9 +78,8 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
             stopped.clone(),
         )));
     }
-    if let Some(mailer) = mailer {
-        tasks.push(tokio::spawn(mailer.run(now, stopped.clone())));
-    }
+    tasks.extend(mailer.map(|mailer| tokio::spawn(mailer.run(now, stopped.clone()))));
+    tasks.extend(inbound::start(&settings, &ground, &stopped).await?);
     greet(&settings, &ground, &listeners).await?;
     let serving = serve(listeners, handler(server), options(&settings)?, stopped);
     let mut serving = std::pin::pin!(serving);
@@ -210,17 +208,11 @@ fn auth_limits(settings: &Settings) -> auth::Limits {
 fn server(settings: &Settings, ground: &Ground) -> Result<Arc<Server>, Failure> {
     let auth = Auth::new(ground.store.clone(), &auth_limits(settings))
         .map_err(|error| Failure::failed(error.to_string()))?;
-    let outside = match settings.mail.is_on() {
-        true => dav::Outside::ByMail,
-        false => dav::Outside::Unreachable,
-    };
-    Ok(Server::reaching(
-        ground.store.clone(),
-        Arc::new(auth),
-        ground.limits,
-        &settings.server.realm,
-        outside,
-    ))
+    let realm = &settings.server.realm;
+    let server = Server::over(ground.shared.clone(), Arc::new(auth), realm);
+    // Just made: nobody else has set them.
+    let _ = inbound::pages(settings, &server.shared).map(|pages| server.pages.set(pages));
+    Ok(server)
 }
 
 fn handler(server: Arc<Server>) -> Handler {

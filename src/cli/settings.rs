@@ -31,6 +31,8 @@ pub struct Settings {
     pub backup: Backup,
     /// Invitations by mail.
     pub mail: Mail,
+    /// The pages on which guests answer.
+    pub web: Web,
     /// What is logged and how.
     pub log: Log,
 }
@@ -338,6 +340,22 @@ pub struct Mail {
     pub per_domain: usize,
     /// Mails to one domain in a minute.
     pub per_domain_minute: usize,
+    /// Whose invitations go into calendars without waiting.
+    pub welcome: Vec<String>,
+    /// Messages that wait for one person.
+    pub pending: usize,
+    /// How long a message waits.
+    pub pending_keep: Seconds,
+    /// Bytes of a mail from outside.
+    pub max_size: Bytes,
+    /// Mails from one sender in an hour.
+    pub per_sender_hour: usize,
+    /// How senders' addresses are checked.
+    pub check: MailCheck,
+    /// The door for mail servers.
+    pub lmtp: Lmtp,
+    /// The mailbox that is looked into.
+    pub imap: Imap,
 }
 
 impl Default for Mail {
@@ -363,6 +381,126 @@ impl Default for Mail {
             at_once: 4,
             per_domain: 2,
             per_domain_minute: 60,
+            welcome: Vec::new(),
+            pending: 200,
+            pending_keep: Seconds(5_184_000),
+            max_size: Bytes(10 << 20),
+            per_sender_hour: 100,
+            check: MailCheck::default(),
+            lmtp: Lmtp::default(),
+            imap: Imap::default(),
+        }
+    }
+}
+
+/// `[mail.check]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MailCheck {
+    /// Whether DKIM, SPF and DMARC are checked here.
+    pub own: bool,
+    /// The name servers that are asked, or empty: those of the machine.
+    pub resolvers: Vec<String>,
+    /// How long name servers may take for one mail.
+    pub timeout: Seconds,
+    /// The names under which trusted mail servers write Authentication-Results.
+    pub trusted: Vec<String>,
+}
+
+impl Default for MailCheck {
+    fn default() -> MailCheck {
+        MailCheck {
+            own: true,
+            resolvers: Vec::new(),
+            timeout: Seconds(20),
+            trusted: Vec::new(),
+        }
+    }
+}
+
+/// `[mail.lmtp]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lmtp {
+    /// Addresses: `host:port`, `unix:PATH`.
+    pub listen: Vec<String>,
+    /// What the server calls itself there, or empty: the domain of mail.from.
+    pub host: String,
+    /// Connections at one time.
+    pub connections: usize,
+}
+
+impl Default for Lmtp {
+    fn default() -> Lmtp {
+        Lmtp {
+            listen: Vec::new(),
+            host: String::new(),
+            connections: 32,
+        }
+    }
+}
+
+/// `[mail.imap]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Imap {
+    /// The mail server, or empty: no mailbox is looked into.
+    pub host: String,
+    /// Its port; 0 for that of the protection.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: MailSecurity,
+    /// The account.
+    pub user: String,
+    /// The file with its password.
+    pub password_file: PathBuf,
+    /// The mailbox.
+    pub mailbox: String,
+    /// How often it is looked into where the server does not tell by itself.
+    pub every: Seconds,
+    /// Whether mails that were taken are deleted.
+    pub delete: bool,
+}
+
+impl Default for Imap {
+    fn default() -> Imap {
+        Imap {
+            host: String::new(),
+            port: 0,
+            security: MailSecurity::Tls,
+            user: String::new(),
+            password_file: PathBuf::new(),
+            mailbox: "INBOX".to_owned(),
+            every: Seconds(60),
+            delete: false,
+        }
+    }
+}
+
+/// `[web]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Web {
+    /// Whether guests get a page on which they answer.
+    pub pages: bool,
+    /// The URL under which guests reach the server, or empty: `server.public_url`.
+    pub public_url: String,
+    /// How long the link in a mail opens the page.
+    pub link: Seconds,
+    /// Requests of one client in a minute.
+    pub per_client_minute: usize,
+    /// Answers by one link in an hour.
+    pub per_link_hour: usize,
+}
+
+impl Default for Web {
+    fn default() -> Web {
+        Web {
+            pages: true,
+            public_url: String::new(),
+            link: Seconds(31_536_000),
+            per_client_minute: 120,
+            per_link_hour: 30,
         }
     }
 }

@@ -55,22 +55,31 @@ impl Server {
         realm: &str,
         outside: Outside,
     ) -> Arc<Server> {
-        let shared = Shared {
-            store,
-            tables: Tables::join(&ROWS),
-            limits,
-            outside,
-            queued: tokio::sync::Notify::new(),
-            to_mail: tokio::sync::Notify::new(),
-            free_bytes: AtomicU64::new(u64::MAX),
-        };
+        Server::over(shared(store, limits, outside), auth, realm)
+    }
+
+    /// A server over these parts.
+    pub fn over(shared: Arc<Shared>, auth: Arc<Auth>, realm: &str) -> Arc<Server> {
         Arc::new(Server {
-            shared: Arc::new(shared),
+            shared,
             auth,
             realm: realm.to_owned(),
             pages: OnceLock::new(),
         })
     }
+}
+
+/// What handlers share, over this store, with the rows of all modules.
+pub fn shared(store: Arc<Store>, limits: dav::Limits, outside: Outside) -> Arc<Shared> {
+    Arc::new(Shared {
+        store,
+        tables: Tables::join(&ROWS),
+        limits,
+        outside,
+        queued: tokio::sync::Notify::new(),
+        to_mail: tokio::sync::Notify::new(),
+        free_bytes: AtomicU64::new(u64::MAX),
+    })
 }
 
 /// Answers a request that came at this time.

@@ -85,7 +85,11 @@ pub async fn bind(
     }
 }
 
-async fn unix(path: &Path) -> io::Result<UnixListener> {
+/// Opens a Unix socket, in place of one that nobody listens on any more.
+///
+/// # Errors
+/// The system's, and that somebody listens there.
+pub async fn unix(path: &Path) -> io::Result<UnixListener> {
     let stale = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if stale {
         match UnixStream::connect(path).await {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::matching::Doubt;
 use crate::ical::{Timestamp, parse, print};
 use crate::itip::{Message, Method, Weight};
+use crate::schedule::journal::{self, Decision, What};
 use crate::store::{Actor, Change, Error, Id, Shelf, Store};
 
 /// home, name -> row
@@ -191,6 +192,9 @@ impl Held {
             change.keep(TEXTS, &text_key(self.home, self.name, number), Some(piece));
         }
         change.keep(HELD, &key, Some(self.row(pieces.len())?));
+        let home = store.home(self.home).await?;
+        let (uid, decision) = self.decision();
+        journal::note(&mut change, &home, &uid, self.at, &decision)?;
         let turn = store.turn(&[]).await?;
         store.commit(change, turn).await?;
         Ok(Kept::Waits(self.name))
@@ -202,6 +206,24 @@ impl Held {
         for number in 0..PIECES {
             change.keep(TEXTS, &text_key(self.home, self.name, number), None);
         }
+    }
+
+    /// What the scheduling journal says of it.
+    fn decision(&self) -> (String, Decision) {
+        let (method, uid) = match &self.message {
+            Some(message) => (message.method.to_string(), message.uid.clone()),
+            None => ("words".to_owned(), String::new()),
+        };
+        let decision = Decision {
+            what: What::Received,
+            method,
+            with: self.from.clone(),
+            reason: (
+                format!("Held:{}", self.doubt.0),
+                format!("it waits as {}: {}", self.name, self.doubt.1),
+            ),
+        };
+        (uid, decision)
     }
 
     fn row(&self, pieces: usize) -> Result<Bytes, Error> {

@@ -491,12 +491,6 @@ fn text_of(bytes: &[u8], charset: Option<&str>) -> String {
 
 /// The report in a mail that says a mail was not delivered, if it is one. RFC 3464 §2, RFC 6522 §3
 fn report(message: &Message<'_>) -> Option<Report> {
-    let is = |part: &MessagePart<'_>, subtype: &str| {
-        part.content_type().is_some_and(|it| {
-            it.subtype()
-                .is_some_and(|it| it.eq_ignore_ascii_case(subtype))
-        })
-    };
     let mut report = Report::default();
     let status = message
         .parts
@@ -537,6 +531,12 @@ fn report(message: &Message<'_>) -> Option<Report> {
                 .collect();
         }
     }
+    returned(message, &mut report);
+    Some(report)
+}
+
+/// Which mail a report is about: it is in there, or its header is. RFC 6522 §3
+fn returned(message: &Message<'_>, report: &mut Report) {
     for part in &message.parts {
         let inner = match &part.body {
             PartType::Message(inner) => inner.clone(),
@@ -561,7 +561,12 @@ fn report(message: &Message<'_>) -> Option<Report> {
             }
         }
     }
-    Some(report)
+}
+
+/// Whether a part is of this subtype.
+fn is(part: &MessagePart<'_>, subtype: &str) -> bool {
+    let kind = part.content_type().and_then(|it| it.subtype());
+    kind.is_some_and(|it| it.eq_ignore_ascii_case(subtype))
 }
 
 /// The recipients of a delivery-status part to whom delivery failed for good. RFC 3464 §2.3.3

@@ -14,6 +14,7 @@ use super::undelivered::undelivered;
 use crate::dav::Shared;
 use crate::ical::{Component, Timestamp, address_key, parse};
 use crate::itip::{Addresses, Message, Method, Reason};
+use crate::schedule::journal::{self, Decision, What};
 use crate::schedule::{self, principal_of};
 use crate::store::{self, Directory, Error, Home, Id, PrincipalKind};
 
@@ -345,8 +346,33 @@ impl Inbound {
                 let held = Held::new(id, Some(message), &doubt);
                 self.hold(mail, held, doubt, authentic.as_ref()).await
             }
-            Verdict::Ignore(why) => Ok(ignored(Ignored::sentence(why))),
+            Verdict::Ignore(why) => {
+                self.note(mail, scheduling, (&home, why)).await?;
+                Ok(ignored(why.sentence()))
+            }
         }
+    }
+
+    /// Notes in the scheduling journal why a message did nothing.
+    async fn note(
+        &self,
+        mail: &Mail<'_>,
+        scheduling: &Scheduling,
+        (home, why): (&Home, Ignored),
+    ) -> Result<(), Error> {
+        let from = mail.letter.from.first();
+        let decision = Decision {
+            what: What::Received,
+            method: scheduling.method.to_string(),
+            with: from.map_or_else(String::new, |from| from.address.clone()),
+            reason: (format!("{why:?}"), why.sentence().to_owned()),
+        };
+        let mut change =
+            store::Change::new(mail.now, store::Actor::default(), "a mail did nothing");
+        journal::note(&mut change, home, &scheduling.uid, mail.now, &decision)?;
+        let turn = self.shared.store.turn(&[]).await?;
+        self.shared.store.commit(change, turn).await?;
+        Ok(())
     }
 
     /// Whether somebody may put new meetings into a person's calendar: the settings say so, or the person has a meeting

@@ -1,6 +1,6 @@
 //! What the page is asked with: the parameters of its address and of its form, within limits.
 
-use crate::ical::{LocalTime, Timestamp, When};
+use crate::ical::{LocalTime, When};
 use crate::recur::Zone;
 
 /// Bytes of a form.
@@ -117,14 +117,6 @@ impl Form {
             end: When::Utc(end),
         })
     }
-
-    /// The occurrence as an instant, where it is one.
-    pub(super) fn instant(&self) -> Option<Timestamp> {
-        match When::parse(self.occurrence.as_deref()?, None)? {
-            When::Utc(instant) => Some(instant),
-            When::Date(_) | When::Floating(_) | When::Zoned(..) => None,
-        }
-    }
 }
 
 /// `2026-12-07T10:00` as browsers write a local time.
@@ -172,7 +164,7 @@ mod tests {
         let form = Form::of_body(b"do=answer&answer=tentative&which=20261214T090000Z&comment=a+b%0D%0A%C3%BC%00c&zone=Europe%2FParis&x=y&&=");
         assert_eq!(form.wish, Some(Wish::Answer));
         assert_eq!(form.answer, Some("tentative"));
-        assert_eq!(form.instant(), Some(Timestamp(1_797_238_800)));
+        assert_eq!(form.occurrence.as_deref(), Some("20261214T090000Z"));
         assert_eq!(form.comment(), "a b\nüc");
         assert_eq!(form.zone.as_deref(), Some("Europe/Paris"));
         assert_eq!(Form::of_query("answer=DELEGATED&do=").answer, None);
