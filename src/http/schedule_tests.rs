@@ -285,3 +285,33 @@ async fn who_asks_for_the_newest_state_gets_it() {
     let waiting = shared.store.homes_with_messages(None, 10).await.unwrap();
     assert_eq!(waiting, []);
 }
+
+#[tokio::test]
+async fn each_of_many_answers_within_a_second_arrives() {
+    let world = World::new().await;
+    let guest = "ATTENDEE:mailto:alice@example.org\r\n";
+    put(&world, "bob", "1.ics", &meeting("Lunch", guest)).await;
+    let answers = ["ACCEPTED", "TENTATIVE", "DECLINED", "ACCEPTED", "TENTATIVE"];
+    for (number, answer) in answers.iter().enumerate() {
+        let copy = text(&world, "alice", "1.ics").await.unwrap();
+        let lines = copy.lines().map(|line| {
+            if line.ends_with(":mailto:alice@example.org") {
+                format!("ATTENDEE;PARTSTAT={answer}:mailto:alice@example.org\r\n")
+            } else {
+                format!("{line}\r\n")
+            }
+        });
+        let response = put(&world, "alice", "1.ics", &lines.collect::<String>()).await;
+        assert_eq!(response.status, 204, "{:?}", response.body);
+        let own = text(&world, "bob", "1.ics").await.unwrap();
+        assert!(
+            own.contains(&format!("PARTSTAT={answer}")),
+            "{answer}: {own}"
+        );
+        if number % 2 == 1 {
+            let title = format!("Lunch {number}");
+            let response = put(&world, "bob", "1.ics", &meeting(&title, guest)).await;
+            assert_eq!(response.status, 204, "{:?}", response.body);
+        }
+    }
+}

@@ -434,6 +434,11 @@ pub(super) fn personal(
     ) {
         organizer.set_param("SCHEDULE-STATUS", &status);
     }
+    // The next answer is stamped later than the last one, of which the organizer has heard.
+    let answered = meeting::stamp(old);
+    if answered > meeting::stamp(&component) {
+        component = message::stamped(component, answered);
+    }
     component
 }
 

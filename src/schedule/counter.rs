@@ -57,7 +57,7 @@ pub async fn dismiss(cx: &mut Context, place: &Place, item: &Header) -> Result<(
     let Some(kind) = Kind::of(&declined) else {
         return Ok(());
     };
-    let plan = Plan::verbatim(&declined, kind, &who);
+    let plan = Plan::verbatim(&declined, &kind, &who);
     let at = (header.collection, header.name());
     Ok(plan.stage(&mut cx.change, &place.home, at, None)?)
 }

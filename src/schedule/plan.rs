@@ -54,7 +54,7 @@ impl Plan {
     }
 
     /// What follows from one message that no text implies.
-    pub(super) fn verbatim(message: &Message, kind: Kind, who: &Addresses) -> Plan {
+    pub(super) fn verbatim(message: &Message, kind: &Kind, who: &Addresses) -> Plan {
         let outgoing = Outgoing {
             store: None,
             messages: vec![message.clone()],
