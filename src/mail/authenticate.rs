@@ -467,6 +467,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_we_sign_proves_the_sender() {
+        let golden = include_bytes!("../../testdata/mail/out/new.eml");
+        let (mail, record) = crate::mail::dkim::tests::signed("cal.example.org", golden);
+        let name = "sel._domainkey.cal.example.org.";
+        let passed = checked(&mail, vec![(name, record.clone())], None).await;
+        let expected = Authentic::Passed("DKIM of cal.example.org".to_owned());
+        assert_eq!(passed, expected);
+        let text = String::from_utf8(mail).unwrap();
+        let changed = text.replace("Subject: Invitation", "Subject: Cancelled");
+        let found = checked(changed.as_bytes(), vec![(name, record)], None).await;
+        assert_ne!(found, expected);
+    }
+
+    #[tokio::test]
     async fn spf_counts_for_the_client_that_connected_and_its_own_domain() {
         let text = String::from_utf8_lossy(SIGNED);
         let body = text.split_once("\r\nFrom:").unwrap().1;

@@ -256,7 +256,7 @@ impl Telling<'_> {
                 let new = now.into_iter().filter(|(label, _)| *label != "label.what");
                 rows.extend(new.map(|(label, now)| Row::plain(label, now)));
             }
-            Some(then) => rows.extend(merged(now, then)),
+            Some(then) => rows.extend(merged(&now, then)),
         }
         if key.is_none() {
             rows.extend(self.moved(meeting, before));
@@ -451,10 +451,10 @@ impl Row {
 }
 
 /// What is said now beside what was said before, in the order of now; what is gone comes last.
-fn merged(now: Vec<Fact>, then: Vec<Fact>) -> Vec<Row> {
+fn merged(now: &[Fact], then: Vec<Fact>) -> Vec<Row> {
     let was = |label: &str| then.iter().find(|(l, _)| *l == label);
     let mut rows = Vec::new();
-    for (label, text) in &now {
+    for (label, text) in now {
         let before = was(label).map(|(_, text)| text.clone());
         let new = before.as_ref() != Some(text);
         // The first sentence says what it is; a line says so again only if it was called otherwise.

@@ -315,7 +315,7 @@ impl fmt::Display for Token {
                 Some(shift) => number >> shift,
                 None => number << 2,
             };
-            let letter = ALPHABET.iter().nth((bits & 31) as usize);
+            let letter = ALPHABET.get((bits & 31) as usize);
             write!(f, "{}", char::from(letter.copied().unwrap_or_default()))?;
         }
         Ok(())
