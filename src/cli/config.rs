@@ -83,6 +83,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Settings, ConfigError> {
         &mut settings.mail.password_file,
         &mut settings.mail.imap.password_file,
         &mut settings.mail.certificates,
+        &mut settings.mail.dkim_key,
     ] {
         if !path.as_os_str().is_empty() {
             *path = folder.join(&*path);

@@ -17,8 +17,8 @@ use super::{args, held, inbound};
 use crate::dav::Shared;
 use crate::ical::Timestamp;
 use crate::mail::{
-    self, Counts, Mailer, Organizer, Pattern, Relay, Security, Sending, Transport, Waiting, Words,
-    mail_address, sendmail, smtp,
+    self, Counts, Mailer, Organizer, Pattern, Relay, Security, Sending, Signer, Transport, Waiting,
+    Words, mail_address, sendmail, signing, smtp,
 };
 use crate::schedule::queue::MailItem;
 use crate::store::{Change, MailMessage};
@@ -29,8 +29,8 @@ const LISTED: usize = 10_000;
 /// The longest mail that is judged.
 const LONGEST_MAIL: u64 = 64 << 20;
 
-/// The longest password file.
-const PASSWORD_BYTES: u64 = 4096;
+/// The longest file with a password or a key.
+const SECRET_BYTES: u64 = 16_384;
 
 impl Mail {
     /// Whether people outside are invited by mail.
@@ -86,6 +86,18 @@ pub(super) fn first_fault(mail: &Mail) -> Option<(&'static str, String)> {
             "may be \"none\" only where mail.host is this machine",
         );
     }
+    match (
+        mail.dkim_selector.is_empty(),
+        mail.dkim_key == Path::new(""),
+    ) {
+        (false, true) => {
+            return fault("mail.dkim_key", "must be set where mail.dkim_selector is");
+        }
+        (true, false) => {
+            return fault("mail.dkim_selector", "must be set where mail.dkim_key is");
+        }
+        _ => {}
+    }
     match (mail.user.is_empty(), mail.password_file == Path::new("")) {
         (false, true) => fault("mail.password_file", "must be set where mail.user is"),
         (true, false) => fault("mail.user", "must be set where mail.password_file is"),
@@ -116,6 +128,10 @@ pub(super) fn mailer(
             Arc::new(smtp(&relay).map_err(|error| Failure::new(Code::Usage, error))?)
         }
     };
+    let transport = match signer(mail)? {
+        Some(signer) => signing(signer, transport),
+        None => transport,
+    };
     let sending = Sending {
         from: mail.from.clone(),
         name: mail.name.clone(),
@@ -142,6 +158,20 @@ pub(super) fn mailer(
         transport,
         counts,
     )))
+}
+
+/// What signs mails; none if the mail server does, or nobody.
+pub(super) fn signer(mail: &Mail) -> Result<Option<Signer>, Failure> {
+    if mail.dkim_selector.is_empty() {
+        return Ok(None);
+    }
+    let key = secret("mail.dkim_key", &mail.dkim_key)?;
+    let domain = mail.from.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let signer = Signer::new(domain, &mail.dkim_selector, &key).map_err(|why| {
+        let file = mail.dkim_key.display();
+        Failure::new(Code::Usage, format!("mail.dkim_key: {file} {why}"))
+    })?;
+    Ok(Some(signer))
 }
 
 fn relay(mail: &Mail) -> Result<Relay, Failure> {
@@ -186,6 +216,18 @@ fn read(key: &str, file: &Path) -> Result<Vec<u8>, Failure> {
 
 /// The password in a file that nobody else may read.
 pub(super) fn password(key: &str, file: &Path) -> Result<String, Failure> {
+    let text = secret(key, file)?;
+    let password = text.lines().next().unwrap_or_default().to_owned();
+    if password.is_empty() {
+        let file = file.display();
+        let sentence = format!("{key}: {file} is empty");
+        return Err(Failure::new(Code::Usage, sentence));
+    }
+    Ok(password)
+}
+
+/// The text of a file that nobody else may read.
+fn secret(key: &str, file: &Path) -> Result<String, Failure> {
     let fault = |why: String| {
         let file = file.display();
         Failure::new(Code::Usage, format!("{key}: {file} {why}"))
@@ -195,15 +237,10 @@ pub(super) fn password(key: &str, file: &Path) -> Result<String, Failure> {
     if known.permissions().mode() & 0o077 != 0 {
         return Err(fault("may be read by others; chmod 600 it".to_owned()));
     }
-    if known.len() > PASSWORD_BYTES {
-        return Err(fault("is too long to be a password".to_owned()));
+    if known.len() > SECRET_BYTES {
+        return Err(fault("is too long".to_owned()));
     }
-    let text = String::from_utf8(read(key, file)?).map_err(|_| fault("is not UTF-8".to_owned()))?;
-    let password = text.lines().next().unwrap_or_default().to_owned();
-    if password.is_empty() {
-        return Err(fault("is empty".to_owned()));
-    }
-    Ok(password)
+    String::from_utf8(read(key, file)?).map_err(|_| fault("is not UTF-8".to_owned()))
 }
 
 /// `mail`.

@@ -55,6 +55,10 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
     let (stop, stopped) = watch::channel(false);
     let server = server(&settings, &ground)?;
     let mailer = mail::mailer(&settings, &server.shared)?;
+    let options = Options {
+        mails: mailer.as_ref().map(|mailer| mailer.counts()),
+        ..options(&settings)?
+    };
     let upkeep = Upkeep {
         ground: ground.clone(),
         server: server.clone(),
@@ -81,7 +85,7 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
     tasks.extend(mailer.map(|mailer| tokio::spawn(mailer.run(now, stopped.clone()))));
     tasks.extend(inbound::start(&settings, &ground, &stopped).await?);
     greet(&settings, &ground, &listeners).await?;
-    let serving = serve(listeners, handler(server), options(&settings)?, stopped);
+    let serving = serve(listeners, handler(server), options, stopped);
     let mut serving = std::pin::pin!(serving);
     loop {
         tokio::select! {
@@ -189,6 +193,7 @@ fn options(settings: &Settings) -> Result<Options, Failure> {
         trusted_proxies,
         clock: Arc::new(now),
         metrics: settings.server.metrics,
+        mails: None,
     })
 }
 

@@ -324,6 +324,10 @@ pub struct Mail {
     pub certificates: PathBuf,
     /// A command to hand mails to instead of a mail server.
     pub sendmail: PathBuf,
+    /// The selector of the key that mails are signed with, or empty.
+    pub dkim_selector: String,
+    /// The RSA key that mails are signed with, PEM.
+    pub dkim_key: PathBuf,
     /// How long to wait for an answer of the mail server.
     pub timeout: Seconds,
     /// Time without another edit before a mail leaves.
@@ -373,6 +377,8 @@ impl Default for Mail {
             password_file: PathBuf::new(),
             certificates: PathBuf::new(),
             sendmail: PathBuf::new(),
+            dkim_selector: String::new(),
+            dkim_key: PathBuf::new(),
             timeout: Seconds(120),
             settle: Seconds(30),
             retry: Seconds(60),

@@ -28,6 +28,7 @@ use super::proxy::{self, Client, Origin};
 use super::pulse::{Flight, Pulse};
 use super::serve::{Clock, Handler};
 use crate::dav::{self, Coding, Headers, Path};
+use crate::mail;
 
 /// Bodies larger than this are coded and decoded on a blocking thread.
 const BLOCKING_BYTES: usize = 128 << 10;
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     /// Whether the counts are answered.
     pub(super) tell_metrics: bool,
+    /// What else is told there.
+    pub(super) mails: Option<Arc<mail::Counts>>,
     pub(super) start: u32,
     pub(super) count: AtomicU64,
 }
@@ -156,7 +159,7 @@ async fn answer(
     let (headers, host) = fields(parts)?;
     let client = proxy::client(connection.origin, &headers, &host, &shared.trusted);
     if shared.tell_metrics && metrics::is_asked(parts.uri.path(), client.address, &headers) {
-        return Ok(metrics::answer(&shared.metrics));
+        return Ok(metrics::answer(&shared.metrics, shared.mails.as_deref()));
     }
     let path = target(parts, &shared.prefix)?;
     let mut turn = None;

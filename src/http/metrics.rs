@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::address::is_loopback;
 use crate::dav::{Headers, Response};
+use crate::mail;
 
 /// Upper ends of the classes of durations, in microseconds.
 const BUCKETS: [u64; 12] = [
@@ -151,8 +152,10 @@ pub(super) fn is_asked(path: &str, address: Option<IpAddr>, headers: &Headers) -
 }
 
 /// The counts as an answer.
-pub(super) fn answer(metrics: &Metrics) -> Response {
-    Response::status(200).body("text/plain; version=0.0.4; charset=utf-8", metrics.text())
+pub(super) fn answer(metrics: &Metrics, mails: Option<&mail::Counts>) -> Response {
+    let mut text = metrics.text();
+    text.push_str(&mails.map(mail::Counts::text).unwrap_or_default());
+    Response::status(200).body("text/plain; version=0.0.4; charset=utf-8", text)
 }
 
 #[cfg(test)]

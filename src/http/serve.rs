@@ -26,6 +26,7 @@ use super::proxy::Origin;
 use super::pulse::{Protocol, Pulse, Watched};
 use crate::dav;
 use crate::ical::Timestamp;
+use crate::mail;
 
 /// What answers a request, given the time at which its body was there.
 pub type Handler = Arc<
@@ -49,6 +50,8 @@ pub struct Options {
     pub clock: Clock,
     /// Whether `/metrics` is answered to this machine.
     pub metrics: bool,
+    /// What else is told there.
+    pub mails: Option<Arc<mail::Counts>>,
 }
 
 /// Streams of one HTTP/2 connection at a time.
@@ -80,6 +83,7 @@ pub async fn serve(
         gate: Gate::new(limits.per_client),
         metrics: Arc::default(),
         tell_metrics: options.metrics,
+        mails: options.mails,
         start: u32::from_le_bytes(start),
         count: AtomicU64::new(0),
         limits,

@@ -122,6 +122,7 @@ async fn start(limits: Limits, listen: &str, certificate: Option<Arc<Certificate
         trusted_proxies: Vec::new(),
         clock: Arc::new(|| Timestamp(42)),
         metrics: true,
+        mails: None,
     };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(serve(vec![listener], handler(&probe), options, stopped));

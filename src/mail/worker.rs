@@ -136,6 +136,12 @@ impl Mailer {
         })
     }
 
+    /// What was done since the start.
+    #[must_use]
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
+    }
+
     /// Sends until the server stops.
     pub async fn run(
         self: Arc<Mailer>,
