@@ -6,6 +6,8 @@
 //! mail program would answer to. The link names another number, so that who sees a link does not know
 //! the address, and is signed with a key of the guest's own row; it expires, and a new key ends all
 //! links made before.
+//!
+//! **Gaps**: rows of guests whose meetings the history has forgotten are kept; a few hundred bytes each.
 
 use std::fmt;
 use std::str::FromStr;
