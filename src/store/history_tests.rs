@@ -244,10 +244,13 @@ fn a_home_is_restored_to_a_moment() {
     run(async {
         let (_, store) = open().await;
         three_days(&store).await;
+        let before = store.home(id(1)).await.unwrap().revision();
         let restored = store
             .restore(id(1), &Target::Home, &moment(1, 5))
             .await
             .unwrap();
+        let after = store.home(id(1)).await.unwrap().revision();
+        assert_eq!(after, before + 1, "nobody sees it half way");
         assert_eq!(restored.calendars, [("work".into(), "work".into())]);
         let all = contents(&store).await;
         let expected = [("work", ""), ("work/a", "a1"), ("work/b", "b1")];

@@ -1,9 +1,10 @@
 //! Going back in time: an object, a calendar or a home as it was at a moment, as new revisions.
 //!
 //! Nothing is undone in place: older texts are written again, so that sync tokens, ETags and the
-//! history stay right. It is done in bounded commits; a removed calendar is filled under no name and
-//! seen once it is whole. Nobody is sent anything; which meetings now differ from their guests'
-//! copies is told instead.
+//! history stay right. What fits into one commit is one revision, also where it is a whole home; more
+//! is done in bounded commits, and then a removed calendar is filled under no name and seen once it is
+//! whole, while one that is there is seen half way. Nobody is sent anything; which meetings now differ
+//! from their guests' copies is told instead.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::{Error, Id, Refusal, Store};
 use crate::ical::Timestamp;
 
 /// Objects written in one commit.
-const OBJECTS: usize = 100;
+const OBJECTS: usize = 300;
 
 /// Bytes of texts written in one commit, apart from long ones.
 const BYTES: usize = 512 * 1024;
@@ -94,7 +95,11 @@ impl Store {
                 let found = found.ok_or(Refusal::NoCollection)?.clone();
                 rewind.objects(&found, Some(name)).await?;
             }
-            Target::Collection(id) => rewind.collection(*id).await?,
+            Target::Collection(id) => {
+                if !rewind.at_once(&view, &[], &[*id]).await? {
+                    rewind.collection(*id).await?;
+                }
+            }
             Target::Home => rewind.all(&view).await?,
         }
         Ok(rewind.restored)
@@ -107,6 +112,25 @@ struct Rewind<'a> {
     moment: &'a Moment,
     revision: u64,
     restored: Restored,
+}
+
+/// What happens to one calendar.
+struct Plan {
+    /// The calendar as it was.
+    then: Collection,
+    removed: bool,
+    settings: bool,
+    /// The name it gets.
+    name: Option<String>,
+    edits: Vec<Edit>,
+    batch: Batch,
+}
+
+/// The objects of one calendar that one commit removes and writes.
+struct Batch {
+    removed: Vec<String>,
+    puts: BTreeMap<String, Put>,
+    clashes: Vec<(String, String, String)>,
 }
 
 /// What happens to one object.
@@ -145,23 +169,27 @@ impl Rewind<'_> {
         let calendars = live.chain(view.contents.removed.values());
         let calendars = calendars.filter(|c| c.kind == Kind::Calendar);
         let calendars: Vec<Arc<Collection>> = calendars.cloned().collect();
-        let mut back = Vec::new();
+        let (mut back, mut late) = (Vec::new(), Vec::new());
         for calendar in calendars {
             let then = view.collection_at(calendar.id, self.revision).await?;
             let was_there = then.is_some_and(|then| !then.name.is_empty());
             match (was_there, calendar.removed) {
                 (true, _) => back.push(calendar.id),
-                (false, None) => {
-                    self.commit(|home| {
-                        home.remove_collection(calendar.id);
-                        Ok(())
-                    })
-                    .await?;
-                    let name = calendar.name.clone();
-                    self.restored.removed.push((name, String::new()));
-                }
+                (false, None) => late.push(calendar),
                 (false, Some(_)) => {}
             }
+        }
+        if self.at_once(view, &late, &back).await? {
+            return Ok(());
+        }
+        for calendar in late {
+            self.commit(|home| {
+                home.remove_collection(calendar.id);
+                Ok(())
+            })
+            .await?;
+            let name = calendar.name.clone();
+            self.restored.removed.push((name, String::new()));
         }
         for id in back {
             self.collection(id).await?;
@@ -169,17 +197,91 @@ impl Rewind<'_> {
         Ok(())
     }
 
+    /// Does all of it in one commit, if it fits into one and no name is in the way.
+    async fn at_once(
+        &mut self,
+        view: &Arc<Home>,
+        late: &[Arc<Collection>],
+        back: &[Id],
+    ) -> Result<bool, Error> {
+        let mut plans = Vec::with_capacity(back.len());
+        let (mut objects, mut bytes) = (0, 0);
+        let going: Vec<Id> = late.iter().map(|calendar| calendar.id).collect();
+        for id in back {
+            let plan = self.plan(view, *id, &going).await?;
+            objects += plan.edits.len();
+            bytes += plan.edits.iter().map(Edit::size_bytes).sum::<usize>();
+            if objects > OBJECTS || bytes > BYTES {
+                return Ok(false);
+            }
+            plans.push(plan);
+        }
+        let done = self.commit(|home| {
+            for calendar in late {
+                home.remove_collection(calendar.id);
+            }
+            for plan in &plans {
+                plan.stage(home);
+            }
+            Ok(())
+        });
+        match done.await {
+            Ok(()) => {}
+            // Somebody took a name meanwhile, or two calendars have exchanged theirs.
+            Err(Error::Refused(Refusal::NameTaken(_))) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        for calendar in late {
+            let name = calendar.name.clone();
+            self.restored.removed.push((name, String::new()));
+        }
+        for plan in plans {
+            self.note(&plan.then, &plan.edits, plan.batch);
+            if let Some(name) = plan.name {
+                self.restored.calendars.push((plan.then.name, name));
+            }
+        }
+        Ok(true)
+    }
+
+    /// What brings a calendar back to what it was.
+    async fn plan(&self, view: &Home, id: Id, going: &[Id]) -> Result<Plan, Error> {
+        let then = self.then(view, id).await?;
+        let now = view.any_collection(id).ok_or(Refusal::NoCollection)?;
+        let removed = view.contents.removed.contains_key(&id);
+        let edits = self.edits(view, now, None).await?;
+        let mut batch = self.prepare(view, now, &edits).await?;
+        for clash in &mut batch.clashes {
+            clash.0.clone_from(&then.name);
+        }
+        Ok(Plan {
+            removed,
+            settings: now.settings != then.settings,
+            name: (now.name != then.name || removed).then(|| {
+                let passes = |other: Id| other == id || going.contains(&other);
+                free_name(view, passes, &then.name)
+            }),
+            then,
+            edits,
+            batch,
+        })
+    }
+
+    /// The calendar as it was at the moment; one that was removed by then, as it was last.
+    async fn then(&self, view: &Home, id: Id) -> Result<Collection, Error> {
+        match view.collection_at(id, self.revision).await? {
+            Some(then) => Ok(then),
+            None => match view.contents.removed.get(&id) {
+                Some(removed) => Ok(removed.as_ref().clone()),
+                None => Err(Refusal::NoHistory.into()),
+            },
+        }
+    }
+
     /// One calendar, its settings, its name and its objects.
     async fn collection(&mut self, id: Id) -> Result<(), Error> {
         let view = self.store.home(self.home).await?;
-        let then = match view.collection_at(id, self.revision).await? {
-            Some(then) => then,
-            // A calendar that was removed by then is brought back as it was last.
-            None => match view.contents.removed.get(&id) {
-                Some(removed) => removed.as_ref().clone(),
-                None => return Err(Refusal::NoHistory.into()),
-            },
-        };
+        let then = self.then(&view, id).await?;
         let removed = view.contents.removed.contains_key(&id);
         if removed {
             self.commit(|home| {
@@ -212,20 +314,9 @@ impl Rewind<'_> {
 
     /// Gives a calendar the name it had, or a free one.
     async fn name(&mut self, id: Id, wanted: &str) -> Result<(), Error> {
-        let wanted = if wanted.is_empty() {
-            "restored"
-        } else {
-            wanted
-        };
-        for n in 1..1000 {
-            let name = match n {
-                1 => wanted.to_owned(),
-                n => format!("{wanted}-{n}"),
-            };
+        for _ in 0..TRIES {
             let view = self.store.home(self.home).await?;
-            if view.collection(&name).is_some_and(|other| other.id != id) {
-                continue;
-            }
+            let name = free_name(&view, |other| other == id, wanted);
             let named = self.commit(|home| {
                 home.rename(id, name.clone());
                 Ok(())
@@ -249,6 +340,33 @@ impl Rewind<'_> {
         let collection = view
             .collection_by_id(shown.id)
             .ok_or(Refusal::NoCollection)?;
+        let edits = self.edits(&view, collection, only).await?;
+        let mut rest = edits.as_slice();
+        while !rest.is_empty() {
+            let (edits, left) = rest.split_at(batch_length(rest));
+            let view = self.store.home(self.home).await?;
+            let collection = view
+                .collection_by_id(shown.id)
+                .ok_or(Refusal::NoCollection)?;
+            let batch = self.prepare(&view, collection, edits).await?;
+            self.commit(|home| {
+                batch.stage(shown.id, home);
+                Ok(())
+            })
+            .await?;
+            self.note(shown, edits, batch);
+            rest = left;
+        }
+        Ok(())
+    }
+
+    /// What happens to the objects of a calendar, or to one of them.
+    async fn edits(
+        &self,
+        view: &Home,
+        collection: &Collection,
+        only: Option<&str>,
+    ) -> Result<Vec<Edit>, Error> {
         let mut then = view.objects_at(collection, self.revision).await?;
         let mut now = view.objects_at(collection, u64::MAX).await?;
         if let Some(only) = only {
@@ -277,48 +395,43 @@ impl Rewind<'_> {
                 edits.push(Edit::Write(header));
             }
         }
-        let mut rest = edits.as_slice();
-        while !rest.is_empty() {
-            let (batch, left) = rest.split_at(batch_length(rest));
-            self.batch(shown, batch).await?;
-            rest = left;
-        }
-        Ok(())
+        Ok(edits)
     }
 
-    /// One bounded commit.
-    async fn batch(&mut self, shown: &Collection, edits: &[Edit]) -> Result<(), Error> {
-        let view = self.store.home(self.home).await?;
-        let collection = view
-            .collection_by_id(shown.id)
-            .ok_or(Refusal::NoCollection)?;
+    /// Reads what one commit writes.
+    async fn prepare(
+        &self,
+        view: &Home,
+        collection: &Collection,
+        edits: &[Edit],
+    ) -> Result<Batch, Error> {
         let writes: Vec<Header> = edits.iter().filter_map(Edit::written).cloned().collect();
         let texts = view.texts(&writes).await?;
-        let removed: Vec<&str> = edits.iter().filter_map(Edit::removed).collect();
-        let mut puts: BTreeMap<&str, Put> = BTreeMap::new();
+        let removed = edits.iter().filter_map(Edit::removed).map(str::to_owned);
+        let mut batch = Batch {
+            removed: removed.collect(),
+            puts: BTreeMap::new(),
+            clashes: Vec::new(),
+        };
         for (header, text) in writes.iter().zip(texts) {
             if collection.unique_uids()
                 && let Some(holder) = view.name_by_uid(collection, header.uid()).await?
                 && holder != header.name()
-                && !removed.contains(&holder.as_str())
+                && !batch.removed.contains(&holder)
             {
-                let clash = (shown.name.clone(), header.name().to_owned(), holder);
-                self.restored.clashes.push(clash);
+                let clash = (collection.name.clone(), header.name().to_owned(), holder);
+                batch.clashes.push(clash);
                 continue;
             }
-            puts.insert(header.name(), again(header, text));
+            let name = header.name().to_owned();
+            batch.puts.insert(name, again(header, text));
         }
-        self.commit(|home| {
-            // Somebody may have removed one meanwhile; then there is nothing left to remove.
-            for name in &removed {
-                home.remove_object_if_there(shown.id, *name);
-            }
-            for put in puts.values() {
-                home.put(shown.id, put.clone());
-            }
-            Ok(())
-        })
-        .await?;
+        Ok(batch)
+    }
+
+    /// Tells what was done to objects.
+    fn note(&mut self, shown: &Collection, edits: &[Edit], batch: Batch) {
+        self.restored.clashes.extend(batch.clashes);
         for edit in edits {
             let (Edit::Write(header) | Edit::Remove(header)) = edit else {
                 continue;
@@ -329,14 +442,56 @@ impl Rewind<'_> {
             }
             match edit {
                 Edit::Remove(_) => self.restored.removed.push(name),
-                Edit::Write(_) if puts.contains_key(header.name()) => {
+                Edit::Write(_) if batch.puts.contains_key(header.name()) => {
                     self.restored.written.push(name);
                 }
                 Edit::Write(_) | Edit::Clear(_) => {}
             }
         }
-        Ok(())
     }
+}
+
+impl Plan {
+    fn stage(&self, home: &mut HomeChange) {
+        let id = self.then.id;
+        if self.removed {
+            home.restore_collection(id);
+        }
+        if self.settings {
+            home.set(id, self.then.settings.clone());
+        }
+        self.batch.stage(id, home);
+        if let Some(name) = &self.name {
+            home.rename(id, name.clone());
+        }
+    }
+}
+
+impl Batch {
+    fn stage(&self, id: Id, home: &mut HomeChange) {
+        // Somebody may have removed one meanwhile; then there is nothing left to remove.
+        for name in &self.removed {
+            home.remove_object_if_there(id, name);
+        }
+        for put in self.puts.values() {
+            home.put(id, put.clone());
+        }
+    }
+}
+
+/// The name a calendar had, or one beside it where another has that; some `pass`.
+fn free_name(view: &Home, passes: impl Fn(Id) -> bool, wanted: &str) -> String {
+    let wanted = if wanted.is_empty() {
+        "restored"
+    } else {
+        wanted
+    };
+    let taken = |name: &str| view.collection(name).is_some_and(|other| !passes(other.id));
+    let names = (2..).map(|n: u64| format!("{wanted}-{n}"));
+    let mut names = std::iter::once(wanted.to_owned()).chain(names);
+    names
+        .find(|name| !taken(name))
+        .unwrap_or_else(|| wanted.to_owned())
 }
 
 impl Edit {
@@ -345,6 +500,14 @@ impl Edit {
             Self::Write(header) => Some(header),
             Self::Remove(_) | Self::Clear(_) => None,
         }
+    }
+
+    /// What it takes of a commit; long texts are written before.
+    fn size_bytes(&self) -> usize {
+        let size = self
+            .written()
+            .map_or(0, |header| header.size_bytes as usize);
+        size.min(super::stage::LONG_TEXT)
     }
 
     fn removed(&self) -> Option<&str> {
@@ -378,10 +541,7 @@ fn in_the_way<'a>(
 fn batch_length(edits: &[Edit]) -> usize {
     let mut bytes = 0_usize;
     let fits = edits.iter().take(OBJECTS).take_while(|edit| {
-        let size = edit
-            .written()
-            .map_or(0, |header| header.size_bytes as usize);
-        bytes = bytes.saturating_add(size.min(super::stage::LONG_TEXT));
+        bytes = bytes.saturating_add(edit.size_bytes());
         bytes <= BYTES
     });
     fits.count().max(1)
