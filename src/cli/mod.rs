@@ -2,6 +2,7 @@
 //! besides `http` that reads the clock.
 
 mod accounts;
+mod allocator;
 pub mod args;
 pub mod args_mail;
 mod backup;

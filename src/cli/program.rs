@@ -16,8 +16,8 @@ use super::open::{Missing, open};
 use super::output::{Out, Printer};
 use super::settings::{Log, Settings};
 use super::{
-    backup, bench, check, config, conformance, dns, export, held, import_files, mail, prompt,
-    serve, zones,
+    allocator, backup, bench, check, config, conformance, dns, export, held, import_files, mail,
+    prompt, serve, zones,
 };
 
 /// Runs the program with the command line it was given.
@@ -26,6 +26,9 @@ pub fn main() -> ExitCode {
         Ok(program) => program,
         Err(error) => return usage(&error),
     };
+    if matches!(program.action, Action::Serve { .. }) {
+        allocator::tune();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
