@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::password::HashError;
 use crate::ical::Timestamp;
 use crate::store::{
-    self, Actor, AppPassword, Change, Component, Components, Credentials, Directory, Id, Kind,
-    NewCollection, Principal, PrincipalKind, Properties, Settings, Store,
+    self, Actor, AppPassword, Booking, Change, Component, Components, Credentials, Directory, Id,
+    Kind, NewCollection, Principal, PrincipalKind, Properties, Settings, Store,
 };
 
 /// How often a commit is tried again when somebody else was faster.
@@ -122,6 +122,8 @@ pub struct Edit {
     pub admin: Option<bool>,
     /// Whether it may not log in.
     pub disabled: Option<bool>,
+    /// How it is booked.
+    pub booking: Option<Booking>,
 }
 
 /// Makes a principal and, for all but groups, its home with `calendar/`,
@@ -277,6 +279,9 @@ pub async fn edit(
         }
         principal.admin = edit.admin.unwrap_or(principal.admin);
         principal.disabled = edit.disabled.unwrap_or(principal.disabled);
+        if let Some(booking) = &edit.booking {
+            booking.keep(&mut principal);
+        }
         staging
             .change
             .directory(staging.directory)

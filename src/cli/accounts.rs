@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::args::{AppPassword, Group, List, Resource, ResourceType, Set, Show, User};
+use super::bookings;
 use super::clock::shown;
 use super::failure::{Code, Failure};
 use super::output::{Out, table};
@@ -11,11 +12,11 @@ use crate::auth::accounts::{self, Edit, NewPrincipal, find, kind_name};
 use crate::auth::password;
 use crate::ical::Timestamp;
 use crate::recur::Zone;
-use crate::store::{Directory, Id, Principal, PrincipalKind};
+use crate::store::{Booking, Directory, Id, Principal, PrincipalKind};
 
 const USERS: &[PrincipalKind] = &[PrincipalKind::User];
 const GROUPS: &[PrincipalKind] = &[PrincipalKind::Group];
-const BOOKABLE: &[PrincipalKind] = &[PrincipalKind::Room, PrincipalKind::Resource];
+pub(super) const BOOKABLE: &[PrincipalKind] = &[PrincipalKind::Room, PrincipalKind::Resource];
 
 /// `user`.
 pub(super) async fn user(
@@ -50,7 +51,7 @@ pub(super) async fn user(
         }
         User::List(List { json }) => list(USERS, json, ground, out).await,
         User::Show(Show { name, json }) => show(&name, json, ground, out).await,
-        User::Set(change) => set(USERS, change, ground, now, out).await,
+        User::Set(change) => set(USERS, (change, None), ground, now, out).await,
         User::Passwd { name, password } => {
             let phc = hash(password.text, ground)
                 .await?
@@ -142,6 +143,7 @@ pub(super) async fn resource(
             kind,
             display_name,
             addresses,
+            booking,
         } => {
             let kind = match kind {
                 ResourceType::Room => PrincipalKind::Room,
@@ -152,7 +154,16 @@ pub(super) async fn resource(
                 addresses,
                 ..NewPrincipal::named(kind, &name)
             };
+            let directory = ground.store.directory().await?;
+            let booking = bookings::changed(&directory, &booking, None)?;
             accounts::add(&ground.store, &new, &by(now)).await?;
+            if booking.is_some() {
+                let edit = Edit {
+                    booking,
+                    ..Edit::default()
+                };
+                accounts::edit(&ground.store, BOOKABLE, &name, &edit, &by(now)).await?;
+            }
             out.line(format!(
                 "The {} {name} is there, with a calendar.",
                 kind_name(kind)
@@ -161,14 +172,20 @@ pub(super) async fn resource(
             Ok(())
         }
         Resource::List(List { json }) => list(BOOKABLE, json, ground, out).await,
-        Resource::Set(change) => set(BOOKABLE, change, ground, now, out).await,
+        Resource::Show(Show { name, json }) => bookings::show(&name, json, ground, out).await,
+        Resource::Set { change, booking } => {
+            let directory = ground.store.directory().await?;
+            let resource = find(&directory, BOOKABLE, &change.name)?;
+            let booking = bookings::changed(&directory, &booking, Some(resource))?;
+            set(BOOKABLE, (change, booking), ground, now, out).await
+        }
         Resource::Remove { name } => remove(BOOKABLE, &name, ground, now, out).await,
     }
 }
 
 async fn set(
     kinds: &[PrincipalKind],
-    change: Set,
+    (change, booking): (Set, Option<Booking>),
     ground: &Ground,
     now: Timestamp,
     out: &Out,
@@ -186,6 +203,7 @@ async fn set(
         timezone: change.timezone,
         admin: change.admin,
         disabled: change.disabled,
+        booking,
     };
     accounts::edit(&ground.store, kinds, &change.name, &edit, &by(now)).await?;
     out.line(format!("{} is changed.", change.name)).await;
@@ -234,7 +252,7 @@ async fn list(
         .filter(|principal| kinds.contains(&principal.kind));
     if json {
         let all: Vec<Value> = some
-            .map(|principal| described(&directory, principal))
+            .map(|principal| bookings::with_booking(&directory, principal))
             .collect();
         out.line(Value::from(all).to_string()).await;
         return Ok(());
@@ -270,7 +288,7 @@ async fn list(
     Ok(())
 }
 
-fn plain(uri: &str) -> String {
+pub(super) fn plain(uri: &str) -> String {
     uri.strip_prefix("mailto:").unwrap_or(uri).to_owned()
 }
 
@@ -279,16 +297,17 @@ fn remarks(principal: &Principal) -> String {
         PrincipalKind::User | PrincipalKind::Group => None,
         kind => Some(kind_name(kind)),
     };
+    let answer = Booking::of(principal).map(|booking| booking.answer.word());
     let admin = principal.admin.then_some("admin");
     let disabled = principal.disabled.then_some("disabled");
-    [kind, admin, disabled]
+    [kind, answer, admin, disabled]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()
         .join(" ")
 }
 
-fn names(directory: &Directory, ids: &[Id]) -> Vec<String> {
+pub(super) fn names(directory: &Directory, ids: &[Id]) -> Vec<String> {
     let mut names: Vec<String> = ids
         .iter()
         .filter_map(|id| directory.principal(*id))
@@ -298,7 +317,7 @@ fn names(directory: &Directory, ids: &[Id]) -> Vec<String> {
     names
 }
 
-fn described(directory: &Directory, principal: &Principal) -> Value {
+pub(super) fn described(directory: &Directory, principal: &Principal) -> Value {
     json!({
         "name": principal.name,
         "kind": kind_name(principal.kind),

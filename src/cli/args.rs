@@ -422,6 +422,42 @@ pub enum ResourceType {
     Resource,
 }
 
+/// Whether a room or resource answers invitations by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Policy {
+    /// It accepts what is free and declines what is not
+    WhenFree,
+    /// It accepts, also what collides
+    Always,
+    /// Somebody in charge answers
+    ByHand,
+    /// It declines
+    Never,
+}
+
+/// How a room or resource is booked.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+pub struct Booking {
+    /// Whether it answers by itself; `when-free` if nothing is said
+    #[arg(long, value_enum)]
+    pub policy: Option<Policy>,
+    /// How far ahead it may be booked, such as `90 days`; `none` for any time
+    #[arg(long, value_name = "TIME")]
+    pub window: Option<String>,
+    /// The longest booking, such as `8 h`; `none` for any length
+    #[arg(long, value_name = "TIME")]
+    pub longest: Option<String>,
+    /// A user or group who may book it, all of them; may be repeated; `everybody` for everybody
+    #[arg(long, value_name = "NAME")]
+    pub bookable_by: Vec<String>,
+    /// How many bookings it takes at one time
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub capacity: Option<u32>,
+    /// A user or group who sees its calendar and may answer for it; may be repeated; `nobody` for nobody
+    #[arg(long, value_name = "NAME")]
+    pub in_charge: Vec<String>,
+}
+
 /// `resource`.
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum Resource {
@@ -441,11 +477,28 @@ pub enum Resource {
         /// A calendar user address; may be repeated
         #[arg(long = "address", value_name = "MAIL")]
         addresses: Vec<String>,
+        /// How it is booked
+        #[command(flatten)]
+        booking: Booking,
     },
     /// List rooms and resources
     List(List),
+    /// Show a room or resource and how it is booked
+    Show(Show),
     /// Change a room or resource
-    Set(Set),
+    #[command(after_help = "\
+Examples:
+  kalends resource set blue-room --policy by-hand --in-charge reception
+  kalends resource set bikes --capacity 3 --longest '8 h' --window '30 days' --bookable-by staff
+  kalends resource set bikes --longest none --bookable-by everybody")]
+    Set {
+        /// What is changed of it as of any principal
+        #[command(flatten)]
+        change: Set,
+        /// How it is booked
+        #[command(flatten)]
+        booking: Booking,
+    },
     /// Remove a room or resource
     Remove {
         /// The name
@@ -646,7 +699,10 @@ mod tests {
             "group list",
             "group remove staff",
             "resource add r --type room",
+            "resource add b --type resource --capacity 3 --policy by-hand --in-charge alice",
             "resource set r --no-addresses",
+            "resource set r --window none --longest 90min --bookable-by staff --bookable-by bob",
+            "resource show r --json",
             "app-password add alice phone",
             "app-password list alice --json",
             "app-password remove alice phone",

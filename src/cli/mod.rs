@@ -7,6 +7,7 @@ pub mod args;
 pub mod args_mail;
 mod backup;
 pub mod bench;
+mod bookings;
 mod calendars;
 mod check;
 pub mod clock;

@@ -103,12 +103,21 @@ impl Context {
         }
     }
 
+    /// Whether the viewer looks after it: an administrator, or somebody in charge of the room it belongs to.
+    fn keeps(&self, resource: &Resource) -> bool {
+        let viewer = &self.viewer.principal;
+        match resource.owner() {
+            Some(owner) => self.directory.may_keep(viewer, owner.id),
+            None => viewer.admin,
+        }
+    }
+
     /// Who the viewer is to the resource.
     pub fn who(&self, resource: &Resource) -> Who {
         let own = |owner: &Arc<Principal>| owner.id == self.viewer.principal.id;
         if resource.owner().is_some_and(own) {
             Who::Owner
-        } else if self.viewer.principal.admin {
+        } else if self.keeps(resource) {
             Who::Admin
         } else {
             Who::Account

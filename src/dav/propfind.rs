@@ -10,6 +10,7 @@ use super::multistatus::{Multistatus, Plan, member_href};
 use super::path::Ending;
 use super::request::{Request, Response};
 use super::resource::{Place, PrincipalSet, Resource};
+use crate::store::Principal;
 use crate::xml::{Element, Name};
 use std::sync::Arc;
 
@@ -125,7 +126,7 @@ async fn children(
     Ok(())
 }
 
-/// One's own home; an administrator sees every home.
+/// One's own home and those one looks after; an administrator sees every home.
 async fn homes(
     cx: &Context,
     own: &str,
@@ -133,10 +134,9 @@ async fn homes(
     plan: &Plan<'_>,
 ) -> Result<(), Error> {
     let viewer = &cx.viewer.principal;
-    let seen: Vec<_> = match viewer.admin {
-        true => cx.directory.principals().cloned().collect(),
-        false => vec![Arc::clone(viewer)],
-    };
+    let sees =
+        |owner: &&Arc<Principal>| owner.id == viewer.id || cx.directory.may_keep(viewer, owner.id);
+    let seen: Vec<_> = cx.directory.principals().filter(sees).cloned().collect();
     for owner in seen {
         let home = cx.home(owner.id).await?;
         if !home.exists() {

@@ -53,7 +53,7 @@ impl Context {
             return Ok(Resource::Missing);
         };
         let own = owner.id == self.viewer.principal.id;
-        if !own && !self.viewer.principal.admin {
+        if !own && !self.directory.may_keep(&self.viewer.principal, owner.id) {
             return Ok(Resource::Missing);
         }
         let home = self.home(owner.id).await?;

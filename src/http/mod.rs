@@ -28,6 +28,8 @@ mod pulse;
 #[cfg(test)]
 mod report_tests;
 mod respond;
+#[cfg(test)]
+mod room_tests;
 mod route;
 #[cfg(test)]
 mod schedule_tests;

@@ -44,7 +44,7 @@ pub(super) fn writes(
     let homes = paths.into_iter().flatten();
     let homes = homes.filter_map(|path| dav::home_of(directory, path));
     let mut homes: Vec<Id> = homes
-        .filter(|id| viewer.admin || *id == viewer.id)
+        .filter(|id| *id == viewer.id || directory.may_keep(viewer, *id))
         .collect();
     if homes.is_empty() {
         homes.push(Id::DIRECTORY);

@@ -10,6 +10,7 @@
 //!
 //! **Gaps**: VJOURNAL is published by nobody.
 
+mod answered;
 mod apply;
 mod attendee;
 mod cancel;
@@ -32,6 +33,7 @@ mod sequence;
 mod state;
 mod view;
 
+pub use answered::{answered, unanswered};
 pub use counter::decline_counter;
 pub use current::current;
 pub use incoming::{Change, Inbox, Incoming, Reason, ScheduleTag, incoming};

@@ -65,6 +65,48 @@ pub async fn busy_time(
     Ok(timeline.finish())
 }
 
+/// The bookings of a room one by one, but for one meeting's, and when it is closed.
+#[derive(Debug, Default)]
+pub(super) struct Bookings {
+    /// What takes the room, unmerged.
+    pub(super) taken: Vec<BusyPeriod>,
+    /// When it cannot be booked at all.
+    pub(super) closed: Vec<BusyPeriod>,
+}
+
+/// What takes a room in a time, but for this meeting.
+pub(super) async fn bookings(
+    place: &Place,
+    (range, uid): (Range, &str),
+    limits: &Limits,
+) -> Result<Bookings, NoAnswer> {
+    let mut taken = Vec::new();
+    let calendars = place.home.collections();
+    for calendar in calendars.filter(|c| c.kind == Kind::Calendar && !c.settings.transparent) {
+        let floating = floating_zone(&place.owner, calendar, &texts(limits));
+        let members = place.home.members(calendar).await?;
+        let mut headers = Vec::new();
+        for (header, _) in members.overlapping(&range, &floating, None) {
+            if header.component == Some(Component::Event) && header.uid() != uid {
+                headers.push(header);
+            }
+        }
+        for compiled in place.home.compiled(&headers).await? {
+            let mut timeline = Timeline::of(range, own_keys(&place.owner));
+            timeline.add(&compiled, &floating, &instances(limits))?;
+            taken.extend(timeline.finish());
+        }
+    }
+    let mut closed = Timeline::new(range);
+    if let Some(inbox) = place.home.collections().find(|c| c.kind == Kind::Inbox) {
+        add_availability(&mut closed, (place, inbox), limits)?;
+    }
+    Ok(Bookings {
+        taken,
+        closed: closed.finish(),
+    })
+}
+
 /// The forms of an owner's addresses in which ATTENDEEs are compared.
 fn own_keys(owner: &Principal) -> Vec<String> {
     let set = PrincipalSet::of(owner.kind).segment();

@@ -2,7 +2,6 @@
 //! the UID, the journal, and what is sent on (RFC 6638 §4).
 
 use super::counter;
-use super::default_calendar;
 use super::journal::{self, Decision};
 use super::known::Known;
 use super::messages::{self, Prepared};
@@ -10,7 +9,8 @@ use super::queue::{Kind, MailItem, Payload};
 use super::rejected::rejected;
 use super::tag;
 use super::who::{People, Resolved, Way, way};
-use crate::dav::Shared;
+use super::{booked, default_calendar};
+use crate::dav::{Place, Shared};
 use crate::ical::{CalendarObject, Component, Timestamp, print};
 use crate::itip::{self, Inbox, Incoming, Message, Method, Reason, ScheduleTag, Weight};
 use crate::recur;
@@ -135,6 +135,7 @@ impl<'a> Desk<'a> {
             .iter()
             .map(|message| meeting.judge(self, message))
             .collect();
+        self.book(&mut meeting, uid).await?;
         let mut text = meeting.found.as_ref().map(|(_, header)| header.text);
         let mut place = meeting
             .found
@@ -209,6 +210,29 @@ impl<'a> Desk<'a> {
             new,
             payload: bytes::Bytes::new(),
         }
+    }
+
+    /// Lets a room answer by itself.
+    async fn book(&self, meeting: &mut Meeting, uid: &str) -> Result<(), Error> {
+        let (Some(owner), Some(object), true) = (&self.owner, &meeting.object, meeting.changed)
+        else {
+            return Ok(());
+        };
+        let asked = booked::Asked {
+            shared: self.shared,
+            directory: &self.directory,
+            place: &Place {
+                owner: owner.clone(),
+                home: self.home.clone(),
+            },
+            now: self.now,
+        };
+        if let Some(answered) = booked::answered(&asked, object, uid).await? {
+            meeting.object = Some(answered.object);
+            meeting.next.extend(answered.messages);
+            meeting.decisions.extend(answered.decisions);
+        }
+        Ok(())
     }
 
     async fn meeting(&self, uid: &str) -> Result<Meeting, Error> {

@@ -4,6 +4,7 @@
 //! after the commit [`deliver()`] makes each row a change of its recipient's home, and the worker what is left. What is
 //! supported is in the rows of [`TABLE`], file by file.
 
+mod booked;
 mod busy_time;
 mod counter;
 mod default_calendar;
@@ -21,6 +22,7 @@ mod plan;
 pub mod queue;
 mod rejected;
 mod request;
+mod rooms;
 mod sweep;
 mod table;
 mod tag;

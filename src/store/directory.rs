@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::booking::Booking;
 use super::cell::Version;
 use super::error::Row;
 use super::keys::{self, Tag};
@@ -105,6 +106,25 @@ impl Directory {
             principal.is_some_and(|p| p.kind != PrincipalKind::Group)
         });
         all
+    }
+
+    /// Whether a principal, or a group it is in, is among these.
+    pub fn is_among(&self, id: Id, some: &[Id]) -> bool {
+        some.contains(&id) || self.groups_of(id).iter().any(|group| some.contains(group))
+    }
+
+    /// Whether somebody may see and change the home of another: as administrator, or as one of those in charge of a room
+    /// or resource.
+    pub fn may_keep(&self, principal: &Principal, owner: Id) -> bool {
+        let in_charge = || {
+            let booking = self
+                .principal(owner)
+                .and_then(|owner| Booking::of(owner.as_ref()));
+            booking.is_some_and(|booking| {
+                !booking.in_charge.is_empty() && self.is_among(principal.id, &booking.in_charge)
+            })
+        };
+        principal.admin || in_charge()
     }
 
     /// Whether a principal is in a group, directly or through other groups.

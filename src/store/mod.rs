@@ -44,6 +44,7 @@ mod testing;
 
 // Above the engine.
 
+mod booking;
 mod buckets;
 mod cell;
 mod change;
@@ -78,6 +79,7 @@ mod stage;
 mod stage_objects;
 mod sync;
 
+pub use booking::{Booking, BookingAnswer};
 pub use change::{Change, HomeChange, NewCollection, Put, Sharing, Stamps, Tag};
 pub use check::{Finding, Repair, Report};
 pub use collection::{
