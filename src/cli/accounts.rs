@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::{AppPassword, Group, List, Resource, ResourceType, Set, Show, User};
+use super::args::{AppPassword, Group, List, Resource, ResourceType, Set, SetResource, Show, User};
 use super::bookings;
 use super::clock::shown;
 use super::failure::{Code, Failure};
@@ -173,7 +173,7 @@ pub(super) async fn resource(
         }
         Resource::List(List { json }) => list(BOOKABLE, json, ground, out).await,
         Resource::Show(Show { name, json }) => bookings::show(&name, json, ground, out).await,
-        Resource::Set { change, booking } => {
+        Resource::Set(SetResource { change, booking }) => {
             let directory = ground.store.directory().await?;
             let resource = find(&directory, BOOKABLE, &change.name)?;
             let booking = bookings::changed(&directory, &booking, Some(resource))?;

@@ -363,6 +363,17 @@ pub struct Set {
     pub disabled: Option<bool>,
 }
 
+/// `resource set`.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct SetResource {
+    /// What is changed of it as of any principal
+    #[command(flatten)]
+    pub change: Set,
+    /// How it is booked
+    #[command(flatten)]
+    pub booking: Booking,
+}
+
 /// `group`.
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum Group {
@@ -491,14 +502,7 @@ Examples:
   kalends resource set blue-room --policy by-hand --in-charge reception
   kalends resource set bikes --capacity 3 --longest '8 h' --window '30 days' --bookable-by staff
   kalends resource set bikes --longest none --bookable-by everybody")]
-    Set {
-        /// What is changed of it as of any principal
-        #[command(flatten)]
-        change: Set,
-        /// How it is booked
-        #[command(flatten)]
-        booking: Booking,
-    },
+    Set(SetResource),
     /// Remove a room or resource
     Remove {
         /// The name

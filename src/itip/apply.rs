@@ -173,6 +173,9 @@ pub(super) fn heard<'c>(
         let known = state.heard.get(&key);
         if !known.is_some_and(|known| known.newer_than(mark.sequence, mark.stamp)) {
             state.heard.insert(key, mark);
+            if key.is_none() && received.message.method == Method::Request {
+                state.excluded = received.meeting.exceptions().clone();
+            }
         }
     }
     state
@@ -323,6 +326,20 @@ fn replaced(
     let Some(master) = received.meeting.master else {
         return components;
     };
+    for (key, component) in answered_alone(received, existing, master) {
+        components.entry(Some(key)).or_insert(component);
+    }
+    // What was heard of an instance after this was sent.
+    for (key, component) in &existing.overrides {
+        let heard = received.state.heard.get(&Some(*key));
+        let newer = heard.is_some_and(|heard| {
+            heard.stamp > meeting::stamp(master) && heard.partstat != Mark::CANCELLED
+        });
+        if newer {
+            let kept = || (*component).clone();
+            components.entry(Some(*key)).or_insert_with(kept);
+        }
+    }
     let removed: Vec<Key> = existing
         .exceptions()
         .iter()
@@ -335,9 +352,15 @@ fn replaced(
             .governing(key)
             .and_then(|c| own(received, c))
             .map(partstat);
-        let still_out = answer.as_deref() == Some("DECLINED")
-            || !received.meeting.overrides.contains_key(&key)
-                && meeting::sequence(master) == existing.master.map_or(0, meeting::sequence);
+        let unchanged = !received.meeting.overrides.contains_key(&key)
+            && match existing.master {
+                Some(old) if received.state.excluded.contains(&key) => {
+                    meeting::sequence(master) == meeting::sequence(old)
+                }
+                Some(old) => !moved_to(received, (existing, old), master),
+                None => false,
+            };
+        let still_out = answer.as_deref() == Some("DECLINED") || unchanged;
         if still_out {
             components.remove(&Some(key));
             if let Some(master) = components.get_mut(&None) {
@@ -346,6 +369,40 @@ fn replaced(
         }
     }
     components
+}
+
+/// The overrides that are there only because the recipient answered an instance by itself, as the series has it now: the
+/// organizer had not entered that answer yet when they sent this.
+fn answered_alone(
+    received: &Received<'_, '_>,
+    existing: &Meeting<'_>,
+    master: &Component,
+) -> Vec<(Key, Component)> {
+    let same = existing.master.map(meeting::sequence) == Some(meeting::sequence(master));
+    let sender = received.who.person(&received.message.from);
+    let told_of_it = matches!(sender, Person::Local(_));
+    let heard = &received.state.heard;
+    let own_answer = |(key, component): &(&Key, &&Component)| {
+        let later = meeting::stamp(component) > meeting::stamp(master);
+        let in_time = view::instance(received.meeting, **key).is_some_and(|instance| {
+            let now = (received.meeting, &instance);
+            let limits = &received.limits.recur;
+            sequence::step((existing, component), now, limits) != Step::Reschedule
+        });
+        !heard.contains_key(&Some(**key))
+            && !received.meeting.excludes(**key)
+            && !meeting::is_cancelled(component)
+            && (same || later || !told_of_it)
+            && in_time
+            && received.meeting.has(**key, &received.limits.recur)
+    };
+    let kept = existing.overrides.iter().filter(own_answer);
+    kept.filter_map(|(key, component)| {
+        let instance = view::instance(received.meeting, *key)?;
+        let kept = personal(received, &instance, Some(component), Some(*key));
+        Some((*key, kept))
+    })
+    .collect()
 }
 
 /// An instance that the recipient had taken out and that the organizer sends again is there again.
@@ -462,11 +519,15 @@ fn answer(
     let Some(existing) = received.existing else {
         return told;
     };
-    let step = sequence::step(
-        (existing, old),
-        (received.meeting, sent),
-        &received.limits.recur,
-    );
+    let inherited = key.is_some_and(|key| !existing.overrides.contains_key(&key));
+    let series_moved = match (existing.master, received.meeting.master) {
+        (Some(old), Some(new)) if inherited => moved_to(received, (existing, old), new),
+        _ => false,
+    };
+    // On this server the organizer answers an answer that crossed this.
+    let sender = received.who.person(&received.message.from);
+    let not_yet = inherited && told == "NEEDS-ACTION" && matches!(sender, Person::Local(_));
+    let moved = series_moved || not_yet || moved_to(received, (existing, old), sent);
     let heard = &received.state.heard;
     let mark = heard.get(&key).or_else(|| heard.get(&None));
     let knew = mark.filter(|mark| mark.partstat == given);
@@ -475,11 +536,22 @@ fn answer(
         && (knew.is_some() || meeting::sequence(sent) > meeting::sequence(old))
         && answered <= meeting::stamp(sent);
     let corrected = told != "NEEDS-ACTION" && knew.is_some_and(|mark| answered <= mark.stamp);
-    if step == Step::Reschedule || set_back || corrected {
+    if moved || set_back || corrected {
         told
     } else {
         given
     }
+}
+
+/// Whether a component of the message is at another time than it was, so that answers do not hold.
+fn moved_to(
+    received: &Received<'_, '_>,
+    (existing, old): (&Meeting<'_>, &Component),
+    sent: &Component,
+) -> bool {
+    let now = (received.meeting, sent);
+    let limits = &received.limits.recur;
+    sequence::step_of_series((existing, old), now, limits) == Step::Reschedule
 }
 
 /// A VCALENDAR of these components, with the frame of `source` and the zones of both.
@@ -516,7 +588,7 @@ pub(super) fn finished(
     let difference = Meeting::read(&calendar).map_or(Difference::Substance, |after| {
         compare::difference((existing, &held(existing)), (&after, &held(&after)))
     });
-    if difference == Difference::None {
+    if difference == Difference::None && same_revision(existing, &calendar) {
         return Incoming {
             state,
             ..Incoming::nothing(received.state, Reason::Known)
@@ -543,6 +615,17 @@ pub(super) fn finished(
             },
         )
     }
+}
+
+/// Whether the components have the SEQUENCE that they had.
+fn same_revision(existing: &Meeting<'_>, calendar: &Component) -> bool {
+    let numbers = |meeting: &Meeting<'_>| -> Vec<(Option<Key>, u64)> {
+        let components = meeting.components();
+        components
+            .map(|(key, c)| (key, meeting::sequence(c)))
+            .collect()
+    };
+    Meeting::read(calendar).is_some_and(|after| numbers(existing) == numbers(&after))
 }
 
 /// Whether it is the recipient's turn now: their own participation was set back, or their delegate declined.

@@ -314,6 +314,15 @@ fn changed_answers(
             answers.insert(key, with_comment(component, old.as_ref()));
         }
     }
+    if answers.contains_key(&None) {
+        // What an instance is answered with that has a component of its own is not what the series is.
+        for (key, component) in after.components() {
+            let said = !meeting::is_cancelled(component) && own_answer(component, change).is_some();
+            if said && !answers.contains_key(&key) {
+                answers.insert(key, with_comment(component, Some(component)));
+            }
+        }
+    }
     if let Some(before) = change.before {
         for key in after.exceptions() {
             let gone = !before.excludes(*key) && !after.overrides.contains_key(key);
@@ -332,6 +341,7 @@ fn changed_answers(
             }
         }
         given_back(change, (before, after), &mut answers);
+        still_out(change, (before, after), &mut answers);
     }
     answers
 }
@@ -352,6 +362,27 @@ fn given_back(
             && own_answer(&instance, change).is_some_and(|answer| answer != "NEEDS-ACTION")
         {
             answers.insert(Some(*key), with_comment(&instance, Some(&instance)));
+        }
+    }
+}
+
+/// A series that was declined and is not any more is so but for the instances that were taken out of it meanwhile, of
+/// which nothing had to be said.
+fn still_out(
+    change: &Change<'_, '_>,
+    (before, after): (&Meeting<'_>, &Meeting<'_>),
+    answers: &mut BTreeMap<Option<Key>, Component>,
+) {
+    let was = before.master.and_then(|master| own_answer(master, change));
+    if was.as_deref() != Some("DECLINED") || !answers.contains_key(&None) {
+        return;
+    }
+    for key in after.exceptions() {
+        let instance = view::instance(after, *key);
+        let live = before.has(*key, &change.limits.recur);
+        if let Some(instance) = instance.filter(|_| live && !answers.contains_key(&Some(*key))) {
+            let instance = with_comment(&instance, Some(&instance));
+            answers.insert(Some(*key), with_answer(instance, change, "DECLINED"));
         }
     }
 }

@@ -8,13 +8,16 @@
 //! the whole state and so mends what was lost before it, and the mail programs that matter ignore ADD or show it as
 //! something they cannot read. ADD is understood when it comes.
 //!
-//! **Gaps**: VJOURNAL is published by nobody.
+//! **Gaps**: VJOURNAL is published by nobody. An answer by mail that crosses two changes of one series at once may have to
+//! be given again: nothing in a message says which answers its sender knew.
 
 mod answered;
 mod apply;
 mod attendee;
 mod cancel;
 mod compare;
+#[cfg(test)]
+mod converge_tests;
 mod counter;
 mod current;
 mod delegate;

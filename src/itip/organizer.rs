@@ -89,7 +89,49 @@ fn stored(
         sequence::raise(component, sequence::least(number, step).max(least));
         steps.insert(key, step);
     });
-    (Some(calendar), steps)
+    (Some(with_answers(change, calendar)), steps)
+}
+
+/// The object with the overrides it lost although they hold answers that the series does not: programs write the whole
+/// object from a copy that may be older than such an answer, and it is not the organizer's to take back.
+/// RFC 6638 §3.2.1, §3.2.10.1
+fn with_answers(change: &Change<'_, '_>, calendar: Component) -> Component {
+    let (Some(before), Some(after)) = (change.before, Meeting::read(&calendar)) else {
+        return calendar;
+    };
+    let limits = &change.limits.recur;
+    let mut kept = Vec::new();
+    for (key, old) in &before.overrides {
+        let there = after.overrides.contains_key(key) || after.excludes(*key);
+        if there || meeting::is_cancelled(old) || !after.has(*key, limits) {
+            continue;
+        }
+        let Some(mut instance) = view::instance(&after, *key) else {
+            continue;
+        };
+        if sequence::step((before, old), (&after, &instance), limits) == Step::Reschedule {
+            continue;
+        }
+        let mut differs = false;
+        for attendee in instance.properties_mut("ATTENDEE") {
+            let person = change.who.person(attendee.value());
+            let known = meeting::attendee(old, &person, change.who).filter(|a| served(a));
+            if let Some(known) = known.filter(|_| person != Person::Owner && served(attendee))
+                && partstat(known) != partstat(attendee)
+                && partstat(known) != "NEEDS-ACTION"
+            {
+                *attendee = known.clone();
+                differs = true;
+            }
+        }
+        if differs {
+            kept.push(instance);
+        }
+    }
+    drop(after);
+    let mut calendar = calendar;
+    kept.into_iter().for_each(|c| calendar.push_component(c));
+    calendar
 }
 
 /// What the change of one component means for those who answered.
@@ -366,15 +408,19 @@ fn asks(
     }
     let only_lost = only_lost_instances((before, &shown_before), (after, &shown));
     match compare::difference((before, &shown_before), (after, &shown)) {
-        Difference::None => None,
+        // RFC 6638 §3.2.5: nothing but SEQUENCE moved.
+        Difference::None => shown
+            .keys()
+            .any(|key| steps.get(key) >= Some(&Step::Revise))
+            .then_some(Weight::Refresh),
         Difference::Participation | Difference::Attendance
-            if asked_again(&shown_before, &shown, recipient, change) =>
+            if asked_again(before, &shown, recipient, change) =>
         {
             Some(Weight::News)
         }
         Difference::Participation | Difference::Attendance => Some(Weight::Refresh),
-        // The CANCEL of the instances has said it all.
-        Difference::Substance if only_lost => None,
+        // The CANCEL of the instances has said it all but the SEQUENCE of the series.
+        Difference::Substance if only_lost => Some(Weight::Refresh),
         Difference::Substance => Some(Weight::News),
     }
 }
@@ -384,19 +430,23 @@ fn only_lost_instances(
     (before, old): compare::Shown<'_, '_>,
     (after, new): compare::Shown<'_, '_>,
 ) -> bool {
-    let out: BTreeSet<Key> = new
-        .get(&None)
-        .into_iter()
-        .flat_map(|master| master.properties("EXDATE").flat_map(values::whens))
-        .map(|date| after.key(&date))
-        .collect();
+    let taken_out = |meeting: &Meeting<'_>, shown: &BTreeMap<Option<Key>, Component>| {
+        let dates = shown
+            .get(&None)
+            .into_iter()
+            .flat_map(|master| master.properties("EXDATE").flat_map(values::whens));
+        dates.map(|date| meeting.key(&date)).collect()
+    };
+    let was_out: BTreeSet<Key> = taken_out(before, old);
+    let out: BTreeSet<Key> = taken_out(after, new);
     let bare = |shown: &BTreeMap<Option<Key>, Component>| -> BTreeMap<_, _> {
         let kept = shown
             .iter()
             .filter(|(key, _)| key.is_none_or(|key| !out.contains(&key)));
         kept.map(|(key, c)| (*key, without_exceptions(c))).collect()
     };
-    old.contains_key(&None)
+    was_out.is_subset(&out)
+        && old.contains_key(&None)
         && new.contains_key(&None)
         && compare::difference((before, &bare(old)), (after, &bare(new))) == Difference::None
 }
@@ -409,7 +459,7 @@ fn without_exceptions(component: &Component) -> Component {
 
 /// Whether the organizer set the recipient's own participation back to ask again. RFC 6638 §3.2.8
 fn asked_again(
-    old: &BTreeMap<Option<Key>, Component>,
+    before: &Meeting<'_>,
     new: &BTreeMap<Option<Key>, Component>,
     recipient: &Recipient<'_>,
     change: &Change<'_, '_>,
@@ -419,8 +469,8 @@ fn asked_again(
     };
     new.iter().any(|(key, component)| {
         answer(component).as_deref() == Some("NEEDS-ACTION")
-            && old
-                .get(key)
+            && earlier(before, *key)
+                .as_ref()
                 .and_then(answer)
                 .is_some_and(|was| was != "NEEDS-ACTION")
     })

@@ -92,8 +92,10 @@ pub(super) fn apply(received: &Received<'_, '_>) -> Incoming {
         // The key is the organizer's: the attendee may write it in another zone, or in UTC.
         let key = id.map(|id| key_of(received, existing, &id));
         for key in meant(received, existing, key) {
-            let number = components.get(&key).map(meeting::sequence);
+            let answered = components.get(&key).or_else(|| components.get(&None));
+            let number = answered.map(meeting::sequence);
             behind |= number.is_some_and(|number| number > meeting::sequence(sent));
+            behind |= key.is_none() && components.len() > received.meeting.components().count();
             let entry = (&mut components, &mut state);
             reason = match enter(received, existing, entry, (key, sent)) {
                 Reason::Answered => Reason::Answered,
@@ -197,9 +199,32 @@ fn enter(
         .answers
         .get(&id)
         .is_some_and(|m| m.newer_than(mark.sequence, mark.stamp))
-        || superseded(received, existing, (&component, sent))
+        // It answers a meeting that was deleted, and made anew since.
+        || state.last.is_some_and(|last| mark.sequence <= last)
     {
         return Reason::Stale;
+    }
+    if superseded(received, existing, (&component, sent)) {
+        return Reason::Stale;
+    }
+    let was = meeting::attendee(&component, &sender, received.who).map(partstat);
+    let of_series = || {
+        components
+            .get(&None)
+            .and_then(|c| meeting::attendee(c, &sender, received.who))
+    };
+    if key.is_some_and(|_| !components.contains_key(&key))
+        && of_series().is_some_and(|series| partstat(series) == mark.partstat)
+    {
+        // The series says so already; what was said before this is not to be entered any more.
+        let newer = state
+            .answers
+            .get(&id)
+            .is_some_and(|m| m.newer_than(mark.sequence, mark.stamp));
+        if !newer {
+            state.answers.insert(id, mark);
+        }
+        return Reason::Known;
     }
     let unchanged = state.answers.get(&id) == Some(&mark);
     write(received, &mut component, (&sender, answer), sent);
@@ -208,9 +233,42 @@ fn enter(
     if unchanged && components.get(&key) == Some(&component) {
         return Reason::Known;
     }
+    if key.is_none() {
+        let said = (sent, answer, was.as_deref());
+        said_of_all(received, existing, (components, state), (&sender, said));
+    }
     components.insert(key, component);
     state.answers.insert(id, mark);
     Reason::Answered
+}
+
+/// An answer to the series is one to its instances, also to those that have a component of their own, as long as they are at
+/// the series' time and were not answered otherwise: the sender may not have heard of these components.
+fn said_of_all(
+    received: &Received<'_, '_>,
+    existing: &Meeting<'_>,
+    (components, state): (&mut BTreeMap<Option<Key>, Component>, &State),
+    (sender, (sent, answer, was)): (&Person, (&Component, &Property, Option<&str>)),
+) {
+    let text = person_text(sender);
+    let named = |key: Key| {
+        received.meeting.overrides.contains_key(&key)
+            || state.answers.contains_key(&(text.clone(), Some(key)))
+    };
+    for (key, component) in components.iter_mut() {
+        let Some(key) = key.filter(|key| !named(*key)) else {
+            continue;
+        };
+        let says = meeting::attendee(component, sender, received.who).map(partstat);
+        let here = (existing, &*component);
+        let in_place = view::instance(existing, key).is_some_and(|instance| {
+            let limits = &received.limits.recur;
+            sequence::step((existing, &instance), here, limits) != Step::Reschedule
+        });
+        if in_place && says.is_some() && says.as_deref() == was {
+            write(received, component, (sender, answer), sent);
+        }
+    }
 }
 
 /// The ATTENDEE that answers: the sender's own, or the only one. An alias that nobody knows is recognised by that.
@@ -260,7 +318,8 @@ fn superseded(
         && (sent.property("RRULE").is_some() == component.property("RRULE").is_some())
     {
         let now = (existing, component);
-        let step = sequence::step((received.meeting, sent), now, &received.limits.recur);
+        let then = (received.meeting, sent);
+        let step = sequence::step_of_series(then, now, &received.limits.recur);
         return step == Step::Reschedule;
     }
     // Many programs leave out all but DTSTART, or that as well.

@@ -50,6 +50,18 @@ pub(super) fn step(
     .unwrap_or(Step::Stay)
 }
 
+/// The same, whatever single instances are left out: each of those who take part has others taken out.
+pub(super) fn step_of_series(
+    (old_meeting, old): (&Meeting<'_>, &Component),
+    (new_meeting, new): (&Meeting<'_>, &Component),
+    limits: &Limits,
+) -> Step {
+    let (mut old, mut new) = (old.clone(), new.clone());
+    old.remove("EXDATE");
+    new.remove("EXDATE");
+    step((old_meeting, &old), (new_meeting, &new), limits)
+}
+
 /// Whether start or length changed in meaning.
 fn moved(
     (old_meeting, old): (&Meeting<'_>, &Component),

@@ -2,7 +2,7 @@
 
 use super::meeting::{self, Key, Meeting};
 use crate::ical::{Component, Property, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is remembered of a UID beside the object, so that late, repeated and disordered messages do no harm. It outlives
 /// the object.
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 pub struct State {
     /// The newest message of the organizer, by instance.
     pub(super) heard: BTreeMap<Option<Key>, Mark>,
+    /// The instances that the organizer's newest series leaves out for the recipient: those that only the recipient's own
+    /// object leaves out, the recipient took out.
+    pub(super) excluded: BTreeSet<Key>,
     /// The newest answer of each attendee, by normalised address and instance.
     pub(super) answers: BTreeMap<(String, Option<Key>), Mark>,
     /// The SEQUENCE of each component that the recipient deleted with the object.
@@ -81,6 +84,9 @@ impl State {
         for (key, mark) in &self.heard {
             text.push_str(&format!("heard\t{}\t{}\n", key_text(*key), mark_text(mark)));
         }
+        for key in &self.excluded {
+            text.push_str(&format!("excluded\t{}\n", key_text(Some(*key))));
+        }
         for ((address, key), mark) in &self.answers {
             let address = address.replace(['\t', '\n'], " ");
             text.push_str(&format!(
@@ -115,6 +121,7 @@ impl State {
                     let id = ((*address).to_owned(), read_key(key)?);
                     state.answers.insert(id, read_mark(mark)?);
                 }
+                ["excluded", key] => state.excluded.extend(read_key(key)?),
                 ["deleted", key, sequence] => {
                     state.deleted.insert(read_key(key)?, sequence.parse().ok()?);
                 }
