@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use kalends::conform::case;
+use kalends::conform::{case, suite};
 
 fn suite() -> Vec<case::Case> {
-    case::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance"))
+    suite::folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance"))
         .unwrap_or_else(|e| panic!("{e}"))
 }
 

@@ -6,7 +6,7 @@ mod running;
 
 use std::path::Path;
 
-use kalends::conform::{self, case, report::Totals, target::Target};
+use kalends::conform::{self, report::Totals, suite, target::Target};
 use running::{Folder, Running};
 
 #[test]
@@ -16,12 +16,14 @@ fn every_case_holds() {
     let target = Target {
         name: "Kalends".to_owned(),
         url: server.url(),
+        ca: None,
+        insecure: false,
         users: Vec::new(),
         make_user: server.make_user(),
         mail: None,
         differs: Vec::new(),
     };
-    let cases = case::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance"))
+    let cases = suite::folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance"))
         .unwrap_or_else(|e| panic!("{e}"));
     let mut log = Vec::new();
     let run = conform::play(target, &cases, None, &mut log).unwrap();

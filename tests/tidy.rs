@@ -30,7 +30,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("quick_xml", &["xml"]),
     ("rpassword", &["cli"]),
     ("sled", &["store"]),
-    ("tokio_rustls", &["http", "mail"]),
+    ("tokio_rustls", &["http", "mail", "conform"]),
     ("toml", &["cli", "conform"]),
     ("tracing_subscriber", &["cli"]),
 ];

@@ -22,10 +22,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Connection {
-            origin: Origin {
-                authority: authority.to_owned(),
-                path: "/".to_owned(),
-            },
+            origin: Origin::parse(&format!("http://{authority}/")).map_err(io::Error::other)?,
             reader: BufReader::with_capacity(64 * 1024, stream),
         })
     }

@@ -134,9 +134,9 @@ pub struct Conformance {
     /// The target file: URL, users, known differences
     #[arg(long, value_name = "FILE")]
     pub target: PathBuf,
-    /// The folder of cases
-    #[arg(long, value_name = "DIR", default_value = "conformance")]
-    pub cases: PathBuf,
+    /// A folder of cases, instead of those that the program carries
+    #[arg(long, value_name = "DIR")]
+    pub cases: Option<PathBuf>,
     /// Only cases whose file, title, section or client contains this
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,

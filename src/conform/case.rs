@@ -6,9 +6,7 @@
 //! **Gaps**: bodies are text; a case cannot send bytes that are not UTF-8.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use super::words;
 
@@ -90,6 +88,13 @@ pub struct StatusRange {
     pub high: u16,
 }
 
+impl Expectation {
+    /// Whether it speaks about an answer with this status.
+    pub fn is_about(&self, status: u16) -> bool {
+        self.when.is_none_or(|range| range.holds(status))
+    }
+}
+
 impl StatusRange {
     /// Whether `status` is meant.
     pub fn holds(&self, status: u16) -> bool {
@@ -104,7 +109,9 @@ pub struct Expectation {
     pub line: u32,
     /// The line as written.
     pub text: String,
-    /// Whether the line begins with `not`.
+    /// The statuses that the line is about, if it begins with `if`.
+    pub when: Option<StatusRange>,
+    /// Whether `not` is in front of the claim.
     pub negated: bool,
     /// What it says.
     pub claim: Claim,
@@ -186,45 +193,6 @@ impl std::fmt::Display for BadCase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}: {}", self.file, self.line, self.problem)
     }
-}
-
-/// Every case below `directory`, in the order of file names and lines.
-pub fn load(directory: &Path) -> Result<Vec<Case>, BadCase> {
-    let mut files = Vec::new();
-    find(directory, &mut files).map_err(|e| unreadable(directory, &e))?;
-    files.sort();
-    let mut cases = Vec::new();
-    for path in files {
-        let name = path
-            .strip_prefix(directory)
-            .unwrap_or(&path)
-            .display()
-            .to_string();
-        let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
-        let include = |wanted: &str| fs::read_to_string(directory.join(wanted));
-        cases.extend(parse(&name, &text, &include)?);
-    }
-    Ok(cases)
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> BadCase {
-    BadCase {
-        file: path.display().to_string(),
-        line: 0,
-        problem: error.to_string(),
-    }
-}
-
-fn find(directory: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            find(&path, found)?;
-        } else if path.extension().is_some_and(|e| e == "dav") {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// Reads a file that `include` names.
@@ -485,9 +453,10 @@ impl<'a> Reader<'a> {
             }
             self.at += 1;
             let line = self.line();
-            let (negated, rest) = match text.strip_prefix("not ") {
+            let (when, rest) = words::when(text).map_err(|problem| self.bad(problem))?;
+            let (negated, rest) = match rest.strip_prefix("not ") {
                 Some(rest) => (true, rest),
-                None => (false, text),
+                None => (false, rest),
             };
             let mut claim = words::claim(rest.trim()).map_err(|problem| self.bad(problem))?;
             if let Claim::IcalSame(body) | Claim::BodySame(body) = &mut claim
@@ -498,6 +467,7 @@ impl<'a> Reader<'a> {
             all.push(Expectation {
                 line,
                 text: text.trim().to_owned(),
+                when,
                 negated,
                 claim,
             });

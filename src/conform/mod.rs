@@ -1,7 +1,7 @@
 //! The conformance suite's runner: plays the cases of `conformance/` against any CalDAV server.
 //!
-//! The cases are text (`case`, `words`), the server is found like a client finds it (`target`), each case is played
-//! over a small client of its own (`wire`, `run`), judged (`expect`, `tree`, `meaning`) and reported (`report`).
+//! The cases are text (`case`, `words`) from a folder or the binary (`suite`), the server is found like a client finds
+//! it (`target`), each case is played over a small client of its own (`wire`, `tls`, `run`), judged (`expect`, `tree`, `meaning`) and reported (`report`).
 //! The format is documented in `conformance/README.md`.
 
 pub mod case;
@@ -9,7 +9,9 @@ pub mod expect;
 pub mod meaning;
 pub mod report;
 pub mod run;
+pub mod suite;
 pub mod target;
+pub mod tls;
 pub mod tree;
 pub mod wire;
 pub mod words;
@@ -20,8 +22,8 @@ use std::path::{Path, PathBuf};
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The folder of cases.
-    pub cases: PathBuf,
+    /// The folder of cases; without one, those that the binary carries.
+    pub cases: Option<PathBuf>,
     /// The target file.
     pub target: PathBuf,
     /// Only cases whose file, title or section contains this text, without regard to case, spaces and `§`.
@@ -63,7 +65,11 @@ pub fn run(
     out: &mut dyn Write,
     log: &mut dyn Write,
 ) -> Result<report::Totals, Error> {
-    let cases = case::load(&options.cases).map_err(|e| Error::Unusable(e.to_string()))?;
+    let cases = match &options.cases {
+        Some(folder) => suite::folder(folder),
+        None => suite::embedded(),
+    };
+    let cases = cases.map_err(|e| Error::Unusable(e.to_string()))?;
     let target = target::Target::read(&options.target).map_err(Error::Unusable)?;
     let played = play(target, &cases, options.only.as_deref(), log)?;
     let name = played.name;

@@ -78,7 +78,7 @@ pub fn failure_text(played: &Played) -> String {
             let _ = writeln!(
                 out,
                 "  got       {}",
-                failure.got.trim().replace('\n', "\n            ")
+                cut(failure.got.trim()).replace('\n', "\n            ")
             );
             out.push_str(&exchange_text(&played.exchange));
         }
@@ -132,15 +132,20 @@ fn answer_text(answer: &Answer) -> String {
     message_text(&answer.status.to_string(), &answer.headers, &answer.text())
 }
 
-fn message_text(start: &str, headers: &[(String, String)], body: &str) -> String {
-    let headers: String = headers.iter().map(|(n, v)| format!("{n}: {v}\n")).collect();
-    let shown: String = body.chars().take(MAX_BODY).collect();
-    let rest = if shown.len() < body.len() {
+/// As much of a text as a report shows.
+fn cut(text: &str) -> String {
+    let shown: String = text.chars().take(MAX_BODY).collect();
+    let rest = if shown.len() < text.len() {
         "\n[cut]"
     } else {
         ""
     };
-    format!("{start}\n{headers}\n{shown}{rest}\n")
+    format!("{shown}{rest}")
+}
+
+fn message_text(start: &str, headers: &[(String, String)], body: &str) -> String {
+    let headers: String = headers.iter().map(|(n, v)| format!("{n}: {v}\n")).collect();
+    format!("{start}\n{headers}\n{}\n", cut(body))
 }
 
 /// The word for an outcome, and the detail.
@@ -151,7 +156,7 @@ fn verdict(outcome: &Outcome) -> (&'static str, String) {
             f.file,
             f.line,
             f.expected,
-            f.got.trim()
+            cut(f.got.trim())
         )
     };
     match outcome {
@@ -218,8 +223,8 @@ pub fn html(name: &str, played: &[Played]) -> String {
         escape(name),
         Totals::of(played)
     );
+    out.push_str(&summary(played));
     let groups = by_section(played);
-    out.push_str(&summary(&groups));
     let mut document = "";
     for ((rfc, _, section), cases) in &groups {
         if rfc != document {
@@ -237,20 +242,25 @@ pub fn html(name: &str, played: &[Played]) -> String {
 
 const STYLE: &str = "body{font:16px/1.4 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}details{margin:.2em 0}pre{background:#f4f4f4;padding:.6em;overflow:auto;white-space:pre-wrap}.passed{color:#176b1a}.failed,.healed{color:#a11212}.known{color:#8a5a00}.not{color:#666}";
 
-fn summary(groups: &BTreeMap<(String, Vec<u32>, String), Vec<&Played>>) -> String {
-    let mut documents: BTreeMap<&str, Vec<&Played>> = BTreeMap::new();
-    for ((rfc, _, _), cases) in groups {
-        documents.entry(rfc).or_default().extend(cases);
+/// What became of the cases of each document, in the order of `by_section`.
+pub fn documents(played: &[Played]) -> Vec<(String, Totals)> {
+    let mut documents: BTreeMap<String, Vec<&Played>> = BTreeMap::new();
+    for ((document, _, _), cases) in by_section(played) {
+        documents.entry(document).or_default().extend(cases);
     }
+    let totals = |(name, cases): (String, Vec<&Played>)| (name, Totals::of(cases));
+    documents.into_iter().map(totals).collect()
+}
+
+fn summary(played: &[Played]) -> String {
     let mut out = String::from(
         "<table><tr><th>Document<th>Cases<th>Passed<th>Failed<th>Known differences<th>Not offered</tr>\n",
     );
-    for (rfc, cases) in documents {
-        let t = Totals::of(cases);
+    for (rfc, t) in documents(played) {
         let _ = writeln!(
             out,
             "<tr><td><a href=\"#{0}\">{0}</a><td>{1}<td>{2}<td>{3}<td>{4}<td>{5}</tr>",
-            escape(rfc),
+            escape(&rfc),
             t.all(),
             t.passed,
             t.failed + t.healed,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::case::{Case, Exchange};
+use super::case::{Case, Exchange, Expectation};
 use super::expect::{self, Scope};
 use super::target::{Server, User};
 use super::wire::{self, Answer, Question};
@@ -334,7 +334,8 @@ fn exchanges(
             answer: &answer,
             current: None,
         };
-        for expectation in &exchange.expectations {
+        let about = |e: &&Expectation| e.is_about(answer.status);
+        for expectation in exchange.expectations.iter().filter(about) {
             scope
                 .check(expectation)
                 .map_err(|got| failure(expectation.line, &expectation.text, got))?;

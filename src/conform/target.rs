@@ -5,13 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
+use super::tls::Trust;
 use super::tree::{self, Node};
 use super::wire::{self, Answer, Origin, Question};
 use super::words;
+
+/// An object that every server takes.
+const PROBE: &str = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//Conformance//EN\nBEGIN:VEVENT\nUID:probe@conformance.example\nDTSTAMP:20300101T000000Z\nDTSTART:20300102T100000Z\nDURATION:PT1H\nSUMMARY:Probe\nEND:VEVENT\nEND:VCALENDAR\n";
 
 /// A target file.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +29,12 @@ pub struct Target {
     pub name: String,
     /// The URL that a person would type into a client.
     pub url: String,
+    /// For `https` URLs: a file of certificates (PEM) that the server's may be signed by.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// For `https` URLs: whether any certificate will do.
+    #[serde(default)]
+    pub insecure: bool,
     /// Users that exist, in the order of the roles alice, bob, carol, dave.
     #[serde(default, rename = "user")]
     pub users: Vec<Account>,
@@ -63,6 +77,14 @@ impl Target {
         toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
     }
 
+    fn trust(&self) -> Result<Option<Trust>, String> {
+        match &self.ca {
+            _ if self.insecure => Trust::anybody().map(Some),
+            Some(file) => Trust::signed_by(file).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The reason why a case is known to differ.
     pub fn difference(&self, id: &str) -> Option<&str> {
         self.differs
@@ -101,7 +123,7 @@ pub struct Server {
 impl Server {
     /// Finds out what the server offers, with its first user.
     pub fn discover(target: Target) -> Result<Server, String> {
-        let origin = Origin::parse(&target.url)?;
+        let origin = Origin::trusting(&target.url, target.trust()?)?;
         let mut server = Server {
             target,
             origin,
@@ -291,15 +313,15 @@ impl Server {
 
     /// Whether the server offers what a case needs.
     pub fn offered(&mut self, user: &User, need: &str) -> Result<bool, String> {
-        if let Some(name) = need.strip_prefix("property ")
-            && !self.offers.contains(need)
-            && !self.offers.contains(&format!("no {need}"))
-        {
-            let prefix = if self.has_property(user, name)? {
-                ""
-            } else {
-                "no "
+        let asked = self.offers.contains(need) || self.offers.contains(&format!("no {need}"));
+        if let (Some((kind, name)), false) = (need.split_once(' '), asked) {
+            let found = match kind {
+                "property" => self.has_property(user, name)?,
+                "media" => self.takes_media(user, name)?,
+                "preference" => self.applies(user, name)?,
+                _ => false,
             };
+            let prefix = if found { "" } else { "no " };
             self.offers.insert(format!("{prefix}{need}"));
         }
         Ok(self.offers.contains(need))
@@ -325,6 +347,44 @@ impl Server {
         }
         self.remove(user, &calendar);
         Ok(known)
+    }
+
+    /// Whether calendars name a media type in CALDAV:supported-calendar-data. RFC 4791 §5.2.4
+    fn takes_media(&mut self, user: &User, media: &str) -> Result<bool, String> {
+        let calendar = self.fresh_calendar(user, None)?;
+        let found = self.propfind(user, &calendar, "0", "<C:supported-calendar-data/>");
+        self.remove(user, &calendar);
+        let types = found.map(|node| {
+            let all = node.at("C:supported-calendar-data/C:calendar-data");
+            let named = |n: &&Node| n.attributes.iter().any(|(_, value)| value == media);
+            all.iter().any(|n| named(&n))
+        });
+        Ok(types.unwrap_or(false))
+    }
+
+    /// Whether an answer says that it has applied a preference: one to PUT for `return=representation`, else one to
+    /// PROPFIND. RFC 7240 §3
+    fn applies(&mut self, user: &User, preference: &str) -> Result<bool, String> {
+        let calendar = self.fresh_calendar(user, None)?;
+        let (method, target, body) = match preference {
+            "return=representation" => ("PUT", format!("{calendar}probe.ics"), PROBE),
+            _ => ("PROPFIND", calendar.clone(), ""),
+        };
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let question = Question {
+            method: method.to_owned(),
+            target,
+            headers: vec![
+                header("Depth", "0"),
+                header("Prefer", preference),
+                header("Content-Type", "text/calendar; charset=utf-8"),
+            ],
+            body: (!body.is_empty()).then(|| body.replace('\n', "\r\n").into_bytes()),
+        };
+        let answer = self.ask(user, &question);
+        self.remove(user, &calendar);
+        let applied = answer?.header("preference-applied").unwrap_or_default();
+        Ok(applied.contains(preference))
     }
 
     /// Makes a calendar under a name nobody used; `component` restricts it.

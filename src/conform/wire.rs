@@ -2,12 +2,13 @@
 //!
 //! It is not the server's own code on purpose, so that both cannot be wrong in the same way (RFC 9110, 9112).
 //!
-//! **Gaps**: no TLS (point it at a loopback listener or a local TLS proxy), no HTTP/2, no content codings, one
-//! connection per request.
+//! **Gaps**: no HTTP/2, no content codings, one connection per request.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
+
+use super::tls::Trust;
 
 /// The longest wait for a connection, and for each read.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,14 +22,27 @@ pub struct Origin {
     pub authority: String,
     /// The path of the URL, ending with a slash.
     pub path: String,
+    /// Whose certificates are believed, if the URL is `https`.
+    tls: Option<Trust>,
 }
 
 impl Origin {
     /// The parts of an `http://` URL.
     pub fn parse(url: &str) -> Result<Origin, String> {
-        let rest = url
-            .strip_prefix("http://")
-            .ok_or_else(|| format!("{url}: only http:// URLs are supported"))?;
+        Origin::trusting(url, None)
+    }
+
+    /// The parts of an `http://` URL, or of an `https://` one with whose certificates to believe.
+    pub fn trusting(url: &str, trust: Option<Trust>) -> Result<Origin, String> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| format!("{url}: is no URL"))?;
+        let tls = match (scheme, trust) {
+            ("http", _) => None,
+            ("https", Some(trust)) => Some(trust),
+            ("https", None) => return Err(format!("{url}: https needs `ca` or `insecure`")),
+            _ => return Err(format!("{url}: is neither http:// nor https://")),
+        };
         let (authority, path) = match rest.split_once('/') {
             Some((authority, path)) => (authority, format!("/{path}")),
             None => (rest, "/".to_owned()),
@@ -41,12 +55,20 @@ impl Origin {
         Ok(Origin {
             authority: authority.to_owned(),
             path,
+            tls,
         })
+    }
+
+    fn scheme(&self) -> (&'static str, u16) {
+        match self.tls {
+            None => ("http", 80),
+            Some(_) => ("https", 443),
+        }
     }
 
     /// `http://host:port`, without a path.
     pub fn url(&self) -> String {
-        format!("http://{}", self.authority)
+        format!("{}://{}", self.scheme().0, self.authority)
     }
 
     fn address(&self) -> String {
@@ -57,7 +79,7 @@ impl Origin {
         if has_port {
             self.authority.clone()
         } else {
-            format!("{}:80", self.authority)
+            format!("{}:{}", self.authority, self.scheme().1)
         }
     }
 }
@@ -116,13 +138,26 @@ pub fn ask(origin: &Origin, question: &Question) -> io::Result<Answer> {
     Err(last)
 }
 
-fn ask_on(mut stream: TcpStream, origin: &Origin, question: &Question) -> io::Result<Answer> {
+fn ask_on(stream: TcpStream, origin: &Origin, question: &Question) -> io::Result<Answer> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
+    match &origin.tls {
+        None => exchange(stream, origin, question),
+        Some(trust) => exchange(trust.stream(stream, &origin.authority)?, origin, question),
+    }
+}
+
+fn exchange(
+    mut stream: impl Read + Write,
+    origin: &Origin,
+    question: &Question,
+) -> io::Result<Answer> {
     // A server may refuse before it has read the body; its answer counts then, not the broken pipe.
-    let sent = stream.write_all(&bytes(origin, question));
-    let answer = read(&mut BufReader::new(&stream), &question.method);
+    let sent = stream
+        .write_all(&bytes(origin, question))
+        .and_then(|()| stream.flush());
+    let answer = read(&mut BufReader::new(&mut stream), &question.method);
     match (sent, answer) {
         (_, Ok(answer)) => Ok(answer),
         (Err(error), Err(_)) | (Ok(()), Err(error)) => Err(error),

@@ -60,6 +60,18 @@ pub fn path_and_user(text: &str) -> (String, String) {
     }
 }
 
+/// The status that `if STATUS` in front of an expectation names, and the rest.
+pub fn when(text: &str) -> Result<(Option<StatusRange>, &str), String> {
+    let Some(rest) = text.strip_prefix("if ") else {
+        return Ok((None, text));
+    };
+    let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    match status(word) {
+        Some(range) => Ok((Some(range), rest)),
+        None => Err(format!("`{word}` is no status")),
+    }
+}
+
 /// The claim of an expectation line without its `not`.
 pub fn claim(text: &str) -> Result<Claim, String> {
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -191,7 +203,11 @@ fn ical(rest: &str) -> Result<Claim, String> {
     }
 }
 
-/// `text` with every `{name}` replaced by its value; `{{` is a brace.
+/// The most that `{repeat}` may make.
+const MAX_REPEATED_BYTES: usize = 64 * 1024 * 1024;
+
+/// `text` with every `{name}` replaced by its value; `{{` is a brace, and `{repeat name text}` is the text as many
+/// times as the value says.
 pub fn expand(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
     expand_nested(text, variables, 4)
 }
@@ -212,6 +228,11 @@ fn expand_nested(
             rest = escaped;
             continue;
         }
+        if let Some((what, tail)) = repetition(inner) {
+            out.push_str(&repeated(what, variables)?);
+            rest = tail;
+            continue;
+        }
         let Some((name, tail)) = inner.split_once('}').filter(|(name, _)| is_name(name)) else {
             out.push('{');
             rest = inner;
@@ -228,6 +249,28 @@ fn expand_nested(
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// What stands between `{repeat ` and the brace after it, and the rest.
+fn repetition(inner: &str) -> Option<(&str, &str)> {
+    inner.strip_prefix("repeat ")?.split_once('}')
+}
+
+/// `name text`: the text as many times as the value says; `\n` in it ends a line.
+fn repeated(what: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
+    let (name, text) = what.split_once(' ').ok_or("{repeat NAME TEXT}")?;
+    let value = variables
+        .get(name)
+        .ok_or_else(|| format!("{{{name}}} has no value"))?;
+    let text = text.replace("\\n", "\n");
+    let times: usize = value
+        .trim()
+        .parse()
+        .map_err(|_| format!("{{{name}}} is {value:?} and no number"))?;
+    match times.checked_mul(text.len()) {
+        Some(bytes) if bytes <= MAX_REPEATED_BYTES => Ok(text.repeat(times)),
+        _ => Err(format!("{times} times {text:?} is more than is sent")),
+    }
 }
 
 fn is_name(text: &str) -> bool {
