@@ -2,8 +2,8 @@
 
 use super::{data_row, freebusy, get, mkcalendar, multiget, people, properties, put, query, rules};
 use crate::dav::{
-    Get, Kinds, Listed, Method, Mode, Needs, NewCollection, Privilege, Property, Report, Set,
-    SetFn, Table, Token,
+    Deviation, Get, Kinds, Listed, Method, Mode, Needs, NewCollection, Privilege, Property, Report,
+    Set, SetFn, Table, Token,
 };
 use crate::xml::Name;
 
@@ -14,7 +14,7 @@ pub const TABLE: Table = Table {
     properties: &[PROPERTIES],
     collections: COLLECTIONS,
     tokens: TOKENS,
-    deviations: &[],
+    deviations: DEVIATIONS,
     rules: rules::RULES,
 };
 
@@ -304,4 +304,19 @@ const PROPERTIES: &[Property] = &[
     stored(Name::caldav("default-alarm-vtodo-datetime"), APPLE, ALARMED),
     stored(Name::caldav("default-alarm-vtodo-date"), APPLE, ALARMED),
     data_row::CALENDAR_DATA,
+];
+
+const DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        what: "an object may use a time zone that nobody defines; its times float then",
+        spec: "RFC 4791 §4.1",
+        client: "mail programs that send invitations without VTIMEZONE",
+        cases: &["rfc4791/put.dav: an object that uses a time zone nobody defines is refused"],
+    },
+    Deviation {
+        what: "an event may end before it starts; it ends as it starts then",
+        spec: "RFC 5545 §3.8.2.2",
+        client: "whoever moves calendars here that another server took",
+        cases: &["rfc4791/put.dav: an event that ends before it starts is refused"],
+    },
 ];

@@ -38,6 +38,7 @@ pub(super) const PROPERTIES: &[Property] = &[
     row("current-user-privilege-set", "RFC 3744 §5.4", Kinds::EXISTING, current_user_privilege_set),
     row("acl", "RFC 3744 §5.5", Kinds::EXISTING, acl),
     row("acl-restrictions", "RFC 3744 §5.6", Kinds::EXISTING, acl_restrictions),
+    row("inherited-acl-set", "RFC 3744 §5.7", Kinds::EXISTING, inherited_acl_set),
     row("principal-collection-set", "RFC 3744 §5.8", Kinds::EXISTING, principal_collection_set),
 ];
 
@@ -100,7 +101,8 @@ fn supported_privilege_set(r: &Reading<'_>, w: &mut Writer) -> Found {
         Privilege::ScheduleDeliver => Kinds::INBOX.contains(kind),
         Privilege::ScheduleSend => Kinds::OUTBOX.contains(kind),
         _ => {
-            privilege != Privilege::ReadFreeBusy || Kinds::CALENDAR.and(Kinds::HOME).contains(kind)
+            let busy = Kinds::CALENDAR.and(Kinds::HOME).and(Kinds::OBJECT);
+            privilege != Privilege::ReadFreeBusy || busy.contains(kind)
         }
     });
     Found::Yes
@@ -182,6 +184,11 @@ fn acl(r: &Reading<'_>, w: &mut Writer) -> Found {
 
 fn acl_restrictions(_: &Reading<'_>, w: &mut Writer) -> Found {
     w.raw("<D:grant-only/><D:no-invert/>");
+    Found::Yes
+}
+
+/// Nothing inherits: each kind of resource has its own entries.
+fn inherited_acl_set(_: &Reading<'_>, _: &mut Writer) -> Found {
     Found::Yes
 }
 

@@ -2,12 +2,13 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::fields::Depth;
+use super::fields::{Depth, nothing_sent};
 use super::request::{Request, Response};
 use super::resource::Resource;
 
 /// Answers DELETE. A calendar goes with everything in it.
 pub(super) async fn run(cx: &mut Context, request: &Request) -> Result<Response, Error> {
+    nothing_sent(request)?;
     let target = cx.target.clone();
     let partial = Depth::of(&request.headers)?.is_some_and(|depth| depth != Depth::Infinity);
     if partial && target.kind().is_collection() {

@@ -103,8 +103,19 @@ impl Return {
 pub fn destination(cx: &Context) -> Result<Path, Error> {
     let value = cx.request.headers.get("Destination");
     let value = value.ok_or(Error::Status(400, "Destination is missing."))?;
+    if !value.contains('/') {
+        return Err(Error::Status(400, "Destination is no URL."));
+    }
     cx.path_of(value.trim())
         .ok_or(Error::Status(502, "Destination is not on this server."))
+}
+
+/// Refuses a body that would be ignored. RFC 4918 §8.4
+pub(super) fn nothing_sent(request: &Request) -> Result<(), Error> {
+    if request.body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
+    }
+    Err(Error::Status(415, "This method takes no body."))
 }
 
 /// The path that Destination names, where it is one of ours.

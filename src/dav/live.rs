@@ -60,7 +60,7 @@ pub(super) const PROPERTIES: &[Property] = &[
     row(Name::dav("resource-id"), "RFC 5842 §3.1", HOLDING.and(PRINCIPAL), (OnRequest, Content(resource_id), Protected)),
     row(Name::dav("add-member"), "RFC 5995 §3.2.1", Kinds::CALENDAR, (OnRequest, Content(add_member), Protected)),
     row(Name::dav("sync-token"), "RFC 6578 §4", Kinds::SYNCED, (OnRequest, Content(sync_token), Protected)),
-    row(Name::calendarserver("getctag"), "caldav-ctag §4.1", Kinds::SYNCED, (OnRequest, Content(getctag), Protected)),
+    row(Name::calendarserver("getctag"), "caldav-ctag §4.1", Kinds::SYNCED.and(Kinds::OUTBOX), (Always, Content(getctag), Protected)),
     row(Name::calendarserver("email-address-set"), "RFC 3744 §4.1", PRINCIPAL, (OnRequest, Content(email_address_set), Protected)),
     row(Name::calendarserver("first-name"), "RFC 3744 §4", PRINCIPAL, (OnRequest, Content(first_name), Protected)),
     row(Name::calendarserver("last-name"), "RFC 3744 §4", PRINCIPAL, (OnRequest, Content(last_name), Protected)),

@@ -213,25 +213,36 @@ const DEVIATIONS: &[Deviation] = &[
         what: "PROPFIND without Depth is read as Depth: 1, not infinity",
         spec: "RFC 4918 §9.1",
         client: "tsdav",
+        cases: &["rfc4918/propfind.dav: PROPFIND without Depth is one with Depth infinity"],
     },
     Deviation {
         what: "sync-collection takes Depth: 1, not only 0",
         spec: "RFC 6578 §3.2",
         client: "Thunderbird",
+        cases: &[],
     },
     Deviation {
         what: "principal-property-search takes what is asked beside DAV:prop, and without DAV:property-search finds whose home is seen",
         spec: "RFC 3744 §9.4",
         client: "python-caldav",
+        cases: &[],
     },
     Deviation {
         what: "principals are no collections, but their URLs end in a slash",
         spec: "RFC 4918 §5.2",
         client: "Apple",
+        cases: &[],
     },
     Deviation {
         what: "If-Match takes ETags without quotes and with escaped quotes",
         spec: "RFC 9110 §8.8.3",
         client: "Evolution",
+        cases: &[],
+    },
+    Deviation {
+        what: "Digest authentication is not offered: passwords are kept as argon2id, which it cannot be computed from",
+        spec: "RFC 4918 §20.1",
+        client: "all, which take Basic over TLS",
+        cases: &["rfc4918/authentication.dav: Digest authentication is offered"],
     },
 ];

@@ -206,6 +206,8 @@ pub struct Deviation {
     pub spec: &'static str,
     /// Who needs it.
     pub client: &'static str,
+    /// The cases of the conformance suite that do not hold because of it, as `file: title`.
+    pub cases: &'static [&'static str],
 }
 
 /// An object that is about to enter a collection by COPY or MOVE.

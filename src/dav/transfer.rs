@@ -9,7 +9,7 @@ use super::condition::Condition;
 use super::context::Context;
 use super::delete::remove;
 use super::error::Error;
-use super::fields::{Depth, Overwrite, destination};
+use super::fields::{Depth, Overwrite, destination, nothing_sent};
 use super::kind::Kind;
 use super::multistatus::Multistatus;
 use super::privilege::Privilege;
@@ -32,6 +32,7 @@ pub(super) async fn relocate(cx: &mut Context, request: &Request) -> Result<Resp
 }
 
 async fn run(cx: &mut Context, request: &Request, transfer: Transfer) -> Result<Response, Error> {
+    nothing_sent(request)?;
     let path = destination(cx)?;
     let (from, to) = (cx.target.clone(), cx.resolve(&path).await?);
     check(cx, request, (&from, &to), transfer)?;
@@ -61,6 +62,9 @@ fn check(
 ) -> Result<(), Error> {
     let fits = match (from.kind(), to.kind()) {
         (_, Kind::Missing) if matches!(to, Resource::FreeObject(..)) => false,
+        (Kind::Calendar, Kind::Missing) => {
+            return Err(Condition::CalendarCollectionLocationOk.into());
+        }
         (_, Kind::Missing) => {
             return Err(Error::Status(
                 409,

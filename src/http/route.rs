@@ -9,11 +9,13 @@ use crate::store::{Directory, Id, Principal};
 
 /// The answer to what needs no credentials: the redirects from `/.well-known/caldav`, with and
 /// without a slash behind it, and `/.well-known/timezone`, and the time zones themselves.
-/// 301 and a single one, because there are clients that follow no other.
+/// 301 and a single one, because there are clients that follow no other; kept for an hour, as the
+/// path may be configured otherwise one day.
 pub(super) fn open(request: &Request) -> Option<Response> {
     let redirect = |to: &str| {
         let target = format!("{}{to}", request.prefix);
-        Some(Response::status(301).with("Location", target))
+        let response = Response::status(301).with("Location", target);
+        Some(response.with("Cache-Control", "max-age=3600".to_owned()))
     };
     let segments: Vec<&str> = request.path.segments().iter().map(String::as_str).collect();
     match segments.as_slice() {

@@ -511,6 +511,9 @@ fn message(
     })
 }
 
+/// What is said of a SCHEDULE-FORCE-SEND that nobody knows. RFC 6638 §7.2
+const IGNORED: &str = "2.3";
+
 /// SCHEDULE-STATUS on everybody something was sent to; SCHEDULE-FORCE-SEND has done its work. RFC 6638 §3.2.9, §7.2
 fn with_statuses(change: &Change<'_, '_>, stored: &Component, messages: &[Message]) -> Component {
     let told: BTreeSet<Person> = messages
@@ -521,7 +524,16 @@ fn with_statuses(change: &Change<'_, '_>, stored: &Component, messages: &[Messag
     let mut calendar = stored.clone();
     for component in calendar.all_components_mut() {
         for attendee in component.properties_mut("ATTENDEE") {
-            if attendee.param("SCHEDULE-FORCE-SEND").is_some() {
+            let force = attendee
+                .param("SCHEDULE-FORCE-SEND")
+                .map(std::borrow::Cow::into_owned);
+            let known = |method: &str| {
+                ["REQUEST", "REPLY"]
+                    .iter()
+                    .any(|m| method.eq_ignore_ascii_case(m))
+            };
+            let unknown = force.as_deref().is_some_and(|method| !known(method));
+            if force.is_some() {
                 attendee.remove_param("SCHEDULE-FORCE-SEND");
             }
             let person = change.who.person(attendee.value());
@@ -531,7 +543,8 @@ fn with_statuses(change: &Change<'_, '_>, stored: &Component, messages: &[Messag
                     Person::Local(id) => Route::Local(id),
                     Person::Other(address) => change.who.route(&address),
                 };
-                attendee.set_param("SCHEDULE-STATUS", route.status());
+                let status = if unknown { IGNORED } else { route.status() };
+                attendee.set_param("SCHEDULE-STATUS", status);
             } else if !served(attendee) {
                 attendee.remove_param("SCHEDULE-STATUS");
             }

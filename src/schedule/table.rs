@@ -27,4 +27,5 @@ const DEVIATIONS: &[Deviation] = &[Deviation {
     what: "a request for busy time may have local times, which are taken in their zone or the asker's",
     spec: "RFC 5546 §3.3.2",
     client: "python-caldav",
+    cases: &[],
 }];
