@@ -4,9 +4,17 @@
 
 mod running;
 
+use std::fmt::Write;
+use std::fs;
 use std::path::Path;
 
-use kalends::conform::{self, report::Totals, suite, target::Target};
+use kalends::conform::target::{Difference, Target};
+use kalends::conform::{
+    self,
+    report::{self, Totals},
+    run::Played,
+    suite,
+};
 use running::{Folder, Running};
 
 #[test]
@@ -21,7 +29,7 @@ fn every_case_holds() {
         users: Vec::new(),
         make_user: server.make_user(),
         mail: None,
-        differs: Vec::new(),
+        differs: differences(),
     };
     let cases = suite::folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance"))
         .unwrap_or_else(|e| panic!("{e}"));
@@ -30,4 +38,67 @@ fn every_case_holds() {
     let totals = Totals::of(&run.cases);
     assert!(totals.good(), "{}", String::from_utf8_lossy(&log));
     eprintln!("{totals}");
+    readme_tells(&table(&run.cases));
+}
+
+/// The run as README shows it.
+fn table(played: &[Played]) -> String {
+    let mut table = String::from(
+        "| document | cases | passed | otherwise on purpose | not offered |\n|---|---:|---:|---:|---:|\n",
+    );
+    let all = ("all".to_owned(), Totals::of(played));
+    for (document, totals) in report::documents(played).into_iter().chain([all]) {
+        let Totals {
+            passed,
+            known,
+            not_offered,
+            ..
+        } = totals;
+        let _ = writeln!(
+            table,
+            "| {document} | {} | {passed} | {known} | {not_offered} |",
+            totals.all()
+        );
+    }
+    table
+}
+
+/// README has the table; where it is stale, the whole README as it has to be is left beside the test's own files.
+fn readme_tells(table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    if readme.contains(table) {
+        return;
+    }
+    let start = readme.find("| document | cases |").unwrap();
+    let end = readme[start..]
+        .find("\n\n")
+        .map_or(readme.len(), |at| start + at + 1);
+    let left = Path::new(env!("CARGO_TARGET_TMPDIR")).join("README.md");
+    fs::write(
+        &left,
+        format!("{}{table}{}", &readme[..start], &readme[end..]),
+    )
+    .unwrap();
+    panic!(
+        "the table of cases is stale: cp {} {}",
+        left.display(),
+        path.display()
+    );
+}
+
+/// What the server does otherwise on purpose.
+fn differences() -> Vec<Difference> {
+    let tables = [
+        &kalends::dav::TABLE,
+        &kalends::caldav::TABLE,
+        &kalends::schedule::TABLE,
+    ];
+    let deviations = tables.iter().flat_map(|table| table.deviations);
+    deviations
+        .map(|deviation| Difference {
+            cases: deviation.cases.iter().map(|c| (*c).to_owned()).collect(),
+            reason: format!("{}: {}", deviation.spec, deviation.what),
+        })
+        .collect()
 }
