@@ -4,6 +4,8 @@
 
 #[path = "fuzz/checks/ical.rs"]
 mod ical;
+#[path = "fuzz/checks/itip.rs"]
+mod itip;
 #[path = "fuzz/checks/jcal.rs"]
 mod jcal;
 #[path = "fuzz/checks/mail.rs"]
@@ -72,6 +74,11 @@ fn mails_do_no_harm() {
 }
 
 #[test]
+fn scheduling_does_no_harm() {
+    run("itip", itip::check);
+}
+
+#[test]
 fn parameters_of_pages_do_no_harm() {
     run("pages", pages::check);
 }
@@ -136,4 +143,9 @@ fn neighbours_of_mails_do_no_harm() {
 #[test]
 fn neighbours_of_parameters_do_no_harm() {
     run_mutated("pages", 200, pages::check);
+}
+
+#[test]
+fn neighbours_of_meetings_do_no_harm() {
+    run_mutated("itip", 20, itip::check);
 }
