@@ -1,5 +1,11 @@
 //! Build script: puts the files of this folder into the binary, for `src/conform/suite.rs`.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "how cargo and its scripts speak"
+)]
+
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 

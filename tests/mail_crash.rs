@@ -191,7 +191,7 @@ fn seed() -> u64 {
 #[test]
 fn every_mail_arrives_and_what_arrives_again_is_the_same() {
     let seed = seed();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let (port, taken) = smtp(seed);
     let folder = Folder::new("mail-crash");
     let config = folder.0.join("mail.toml");
@@ -242,7 +242,7 @@ fn every_mail_arrives_and_what_arrives_again_is_the_same() {
             again += 1;
         }
     }
-    println!("{again} mails arrived again");
+    eprintln!("{again} mails arrived again");
     assert_eq!(server.take().unwrap().stop(), Some(0));
     check(&folder.data());
 }

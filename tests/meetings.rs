@@ -133,13 +133,11 @@ fn has(text: &str, line: &str) -> bool {
     meaning::unfold(text).iter().any(|l| l == line)
 }
 
+/// An operation, the headers of its request and its body.
+type Asked = (Wish, Vec<(String, String)>, String);
+
 /// The next operation by chance; none if what was thought of is not there.
-fn wish(
-    me: usize,
-    http: &Client,
-    known: &Knowledge,
-    numbers: &mut Numbers,
-) -> Option<(Wish, Vec<(String, String)>, String)> {
+fn wish(me: usize, http: &Client, known: &Knowledge, numbers: &mut Numbers) -> Option<Asked> {
     let mine: Vec<usize> = known
         .meetings
         .iter()
@@ -201,7 +199,7 @@ fn wish(
                     false => format!("{line}\r\n"),
                 }
             });
-            let tag = copy.header("Schedule-Tag").unwrap_or_default().to_owned();
+            let tag = copy.header("Schedule-Tag").unwrap_or_default();
             let condition = vec![("If-Schedule-Tag-Match".to_owned(), tag)];
             Some((
                 Wish::Answer((organizer, number), answer),

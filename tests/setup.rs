@@ -7,7 +7,7 @@ mod running;
 
 use std::path::Path;
 
-use kalends::conform::{self, case, target::Account, target::Target};
+use kalends::conform::{self, suite, target::Account, target::Target};
 use running::{Client, Folder, Running};
 
 #[test]
@@ -56,12 +56,14 @@ fn the_first_start_makes_an_account_that_can_log_in() {
 fn every_client_sets_up_an_account_and_syncs() {
     let folder = Folder::new("setup");
     let server = Running::start(&folder.data());
-    let cases = case::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/setup"))
+    let cases = suite::folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/setup"))
         .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(cases.len(), 5);
     let target = Target {
         name: "Kalends".to_owned(),
         url: server.url(),
+        ca: None,
+        insecure: false,
         users: vec![Account::default()],
         make_user: server.make_user(),
         mail: None,

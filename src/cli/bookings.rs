@@ -50,7 +50,7 @@ fn units(text: &str, unit: u64) -> Result<Option<u32>, Failure> {
     }
     let span: Seconds = text
         .parse()
-        .map_err(|error| Failure::new(Code::Usage, format!("{error}")))?;
+        .map_err(|error: &str| Failure::new(Code::Usage, error))?;
     let units = u32::try_from(span.0.div_ceil(unit)).ok();
     match units.filter(|units| *units > 0) {
         Some(units) => Ok(Some(units)),

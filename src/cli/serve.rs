@@ -72,16 +72,7 @@ pub(super) async fn run(settings: Settings, file: Option<&Path>) -> Result<(), F
     if let Some(control) = control {
         tasks.push(tokio::spawn(control.serve(ground.clone(), stopped.clone())));
     }
-    if let (Some(engine), false) = (
-        ground.engine.clone(),
-        settings.backup.folder.as_os_str().is_empty(),
-    ) {
-        tasks.push(tokio::spawn(backup::scheduled(
-            engine,
-            settings.backup.clone(),
-            stopped.clone(),
-        )));
-    }
+    tasks.extend(backups(&settings, &ground, &stopped));
     tasks.extend(mailer.map(|mailer| tokio::spawn(mailer.run(now, stopped.clone()))));
     tasks.extend(inbound::start(&settings, &ground, &stopped).await?);
     greet(&settings, &ground, &listeners).await?;
@@ -210,13 +201,27 @@ fn auth_limits(settings: &Settings) -> auth::Limits {
     }
 }
 
+/// The task that makes backups, where a folder is set for them.
+fn backups(
+    settings: &Settings,
+    ground: &Ground,
+    stopped: &watch::Receiver<bool>,
+) -> Option<tokio::task::JoinHandle<()>> {
+    let engine = ground.engine.clone()?;
+    let wanted = !settings.backup.folder.as_os_str().is_empty();
+    let scheduled = || backup::scheduled(engine, settings.backup.clone(), stopped.clone());
+    wanted.then(|| tokio::spawn(scheduled()))
+}
+
 fn server(settings: &Settings, ground: &Ground) -> Result<Arc<Server>, Failure> {
     let auth = Auth::new(ground.store.clone(), &auth_limits(settings))
         .map_err(|error| Failure::failed(error.to_string()))?;
     let realm = &settings.server.realm;
     let server = Server::over(ground.shared.clone(), Arc::new(auth), realm);
-    // Just made: nobody else has set them.
-    let _ = inbound::pages(settings, &server.shared).map(|pages| server.pages.set(pages));
+    if let Some(pages) = inbound::pages(settings, &server.shared) {
+        // Just made: nobody else has set them.
+        let _ = server.pages.set(pages);
+    }
     Ok(server)
 }
 

@@ -357,7 +357,7 @@ impl Server {
         let types = found.map(|node| {
             let all = node.at("C:supported-calendar-data/C:calendar-data");
             let named = |n: &&Node| n.attributes.iter().any(|(_, value)| value == media);
-            all.iter().any(|n| named(&n))
+            all.iter().any(named)
         });
         Ok(types.unwrap_or(false))
     }

@@ -251,6 +251,7 @@ fn instances(object: &Component) -> BTreeMap<Key, Component> {
     all
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of changes")]
 fn organizer_step(world: &mut World, dice: &mut Dice) {
     let Some(old) = world.objects.get(ORGANIZER).cloned() else {
         let new = event(dice);
@@ -286,7 +287,7 @@ fn organizer_step(world: &mut World, dice: &mut Dice) {
             Some(Key::At(at)) => at,
             _ => return,
         });
-        new = old.clone();
+        new = old;
         new.retain_components(|c| {
             c.property("RECURRENCE-ID").and_then(values::when) != Some(drop.clone())
         });

@@ -127,21 +127,22 @@ pub fn decline_counter(
     {
         return None;
     }
-    let declined = proposal.components().filter_map(|(key, proposed)| {
-        is_open(&existing, &proposal, (key, proposed)).then(|| {
-            let mut component = Component::new(proposed.name());
-            for name in ["UID", "RECURRENCE-ID", "SEQUENCE"] {
-                for property in proposed.properties(name) {
-                    component.push(property.clone());
-                }
+    let open = proposal
+        .components()
+        .filter(|(key, proposed)| is_open(&existing, &proposal, (*key, proposed)));
+    let declined = open.map(|(_, proposed)| {
+        let mut component = Component::new(proposed.name());
+        for name in ["UID", "RECURRENCE-ID", "SEQUENCE"] {
+            for property in proposed.properties(name) {
+                component.push(property.clone());
             }
-            component.push(Property::new("ORGANIZER", organizer.value()));
-            component.push(Property::new("ATTENDEE", &counter.from));
-            if let Some(comment) = comment {
-                component.push(Property::text_value("COMMENT", comment));
-            }
-            message::stamped(component, now)
-        })
+        }
+        component.push(Property::new("ORGANIZER", organizer.value()));
+        component.push(Property::new("ATTENDEE", &counter.from));
+        if let Some(comment) = comment {
+            component.push(Property::text_value("COMMENT", comment));
+        }
+        message::stamped(component, now)
     });
     let declined: Vec<Component> = declined.collect();
     if declined.is_empty() {

@@ -1,12 +1,14 @@
 //! A scheduling message as a mail (RFC 6047 §2, RFC 5322), in the layout that Outlook, Gmail, Apple Mail
 //! and Thunderbird all take for an invitation.
 //!
-//!     multipart/mixed
-//!     ├ multipart/alternative
-//!     │  ├ text/plain
-//!     │  ├ text/html
-//!     │  └ text/calendar; method=REQUEST
-//!     └ application/ics, the same bytes
+//! ```text
+//! multipart/mixed
+//! ├ multipart/alternative
+//! │  ├ text/plain
+//! │  ├ text/html
+//! │  └ text/calendar; method=REQUEST
+//! └ application/ics, the same bytes
+//! ```
 //!
 //! It is from the server's own address, for which SPF, DKIM and DMARC can hold, with the name of the
 //! person. Same input, same bytes: a mail that is tried again is the same mail.
