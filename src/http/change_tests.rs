@@ -178,7 +178,7 @@ async fn calendars_are_renamed_copied_and_removed() {
         COPY calendar/ empty/ Overwrite:T 204 empty=450 calendar=450
         MOVE empty/ calendar/ Overwrite:T 403 empty=450 calendar=450
         MOVE empty/ copy/ Overwrite:T 204 empty=none copy=450
-        MOVE copy/ calendar/x/ Overwrite:T 409 copy=450
+        MOVE copy/ calendar/x/ Overwrite:T 403 copy=450
         MOVE copy/ calendar/x Overwrite:T 403 copy=450
         MOVE copy %C3%BC%20%2B/ Overwrite:F 201 copy=none %C3%BC%20%2B=450
         DELETE %C3%BC%20%2B/ - Depth:0 400 %C3%BC%20%2B=450
