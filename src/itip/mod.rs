@@ -9,7 +9,9 @@
 //! something they cannot read. ADD is understood when it comes.
 //!
 //! **Gaps**: VJOURNAL is published by nobody. An answer by mail that crosses two changes of one series at once may have to
-//! be given again: nothing in a message says which answers its sender knew.
+//! be given again: nothing in a message says which answers its sender knew. An attendee who declines an instance while
+//! the organizer takes it out of the rule may keep an override that the organizer no longer has (seed 1594 of the
+//! convergence test).
 
 mod answered;
 mod apply;
