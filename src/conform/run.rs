@@ -133,6 +133,9 @@ impl Player {
             .first()
             .cloned()
             .ok_or_else(|| Unplayed::Broken("no user".to_owned()))?;
+        if text.contains(" as nobody\n") && first.password.is_none() {
+            return Err(Unplayed::NotOffered("credentials".to_owned()));
+        }
         for need in &case.needs {
             if !self
                 .server

@@ -118,3 +118,68 @@ impl ServerCertVerifier for Anything {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::{ServerConfig, ServerConnection};
+
+    use super::*;
+    use crate::conform::wire::{self, Origin, Question};
+
+    fn certificate(name: &str) -> String {
+        format!("{}/testdata/tls/{name}", env!("CARGO_MANIFEST_DIR"))
+    }
+
+    /// A server with the certificate `one` that answers 204 to one connection; its port.
+    fn server() -> u16 {
+        let chain = CertificateDer::pem_file_iter(certificate("one.pem")).unwrap();
+        let chain = chain.map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(certificate("one.key.pem")).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let connection = ServerConnection::new(Arc::new(config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream);
+            // A client that does not believe the certificate goes away here.
+            if stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {
+                stream
+                    .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+                    .unwrap();
+            }
+        });
+        port
+    }
+
+    fn asked(trust: Trust) -> io::Result<u16> {
+        let url = format!("https://localhost:{}/", server());
+        let origin = Origin::trusting(&url, Some(trust)).unwrap();
+        let question = Question {
+            method: "OPTIONS".to_owned(),
+            target: "/".to_owned(),
+            ..Question::default()
+        };
+        wire::ask(&origin, &question).map(|answer| answer.status)
+    }
+
+    #[test]
+    fn a_certificate_is_believed_as_the_target_says() {
+        let signed_by = |name: &str| Trust::signed_by(Path::new(&certificate(name))).unwrap();
+        assert_eq!(asked(signed_by("one.pem")).unwrap(), 204);
+        assert!(asked(signed_by("two.pem")).is_err());
+        assert_eq!(asked(Trust::anybody().unwrap()).unwrap(), 204);
+        assert!(Origin::parse("https://localhost/").is_err());
+        assert!(Trust::signed_by(Path::new(&certificate("one.key.pem"))).is_err());
+    }
+}
