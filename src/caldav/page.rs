@@ -3,6 +3,7 @@
 use super::export::stored;
 use crate::dav::{Context, Ending, Place, collection_href};
 use crate::store::Collection;
+use crate::xml::escape_html as escape;
 
 /// Nothing is loaded and nothing is run; only the style in the page counts.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
@@ -45,13 +46,4 @@ fn words(component: crate::store::Component) -> &'static str {
         Component::FreeBusy => "busy times",
         Component::Availability => "availability",
     }
-}
-
-/// Text as it stands in HTML, also in attributes.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::run::{Failure, Outcome, Played};
 use super::wire::{Answer, Question};
+use crate::xml::escape_html as escape;
 
 /// How many cases of a run had which outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -288,11 +289,4 @@ fn row(played: &Played) -> String {
         played.case.line,
         escape(&exchange_text(&played.exchange))
     )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

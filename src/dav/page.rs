@@ -9,6 +9,7 @@ use super::error::Error;
 use super::live::media_type;
 use super::request::{Request, Response};
 use super::resource::{Resource, home_href, principal_href};
+use crate::xml::escape_html;
 
 /// Answers GET on the server's own structure and on homes.
 pub(super) async fn run(cx: &mut Context, _: &Request) -> Result<Response, Error> {
@@ -30,9 +31,9 @@ pub(super) async fn run(cx: &mut Context, _: &Request) -> Result<Response, Error
     lines.push(link(&principal_href(&cx.hrefs, viewer), "you"));
     let mut page =
         String::from("<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>");
-    escape(&mut page, &title);
+    page.push_str(&escape_html(&title));
     page.push_str("</title>\n<h1>");
-    escape(&mut page, &title);
+    page.push_str(&escape_html(&title));
     page.push_str(
         "</h1>\n<p>This is a calendar server. Give its address and your name and password to a \
          calendar program (Apple Calendar, Thunderbird, DAVx5, Evolution, KDE).</p>\n<ul>\n",
@@ -67,22 +68,9 @@ pub(super) async fn notification(cx: &mut Context, request: &Request) -> Result<
 }
 
 fn link(href: &str, text: &str) -> String {
-    let mut link = String::from("<a href=\"");
-    escape(&mut link, href);
-    link.push_str("\">");
-    escape(&mut link, text);
-    link.push_str("</a>");
-    link
-}
-
-fn escape(out: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
+    format!(
+        "<a href=\"{}\">{}</a>",
+        escape_html(href),
+        escape_html(text)
+    )
 }

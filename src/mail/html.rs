@@ -2,6 +2,7 @@
 //! fetched, so nobody learns when it was read.
 
 use super::tidings::{Row, Tidings};
+use crate::xml::escape_html as escape;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -100,20 +101,4 @@ fn linked(text: &str) -> String {
         true => format!("<a href=\"{text}\">{text}</a>"),
         false => text,
     }
-}
-
-/// Text that means itself, also inside quotes.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

@@ -7,6 +7,7 @@ use super::guest::{Occurrence, Seen};
 use crate::ical::{Timestamp, When};
 use crate::mail::Words;
 use crate::recur::{Zone, zone_names};
+use crate::xml::escape_html as escape;
 
 /// What a page is made of.
 pub(super) struct Page<'a> {
@@ -326,20 +327,4 @@ fn put(out: &mut String, element: &str, text: &str) {
 fn push(out: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = out.write_fmt(what);
-}
-
-/// Text that means itself, also inside quotes.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

@@ -14,7 +14,7 @@ mod write;
 
 pub use element::{Attribute, Element, Node};
 pub use name::{APPLE, CALDAV, CALENDARSERVER, DAV, ME, Name};
-pub use write::{Writer, tags};
+pub use write::{Writer, escape_html, tags};
 
 /// What a document may cost: exceeding one is `Malformed::Limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -201,6 +201,23 @@ fn is_special(byte: u8) -> bool {
         .is_some_and(|special| *special)
 }
 
+/// Text as it stands in HTML, also inside quotes of either kind.
+#[must_use]
+pub fn escape_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
 /// Escapes character data: `\r` by reference, else a reader would make `\n` of it; what XML has
 /// no character for becomes U+FFFD.
 pub(super) fn escape_text(out: &mut String, text: &str) {
