@@ -3,6 +3,7 @@
 //! RFC 3986 §3.3, RFC 4918 §8.3: hrefs are path-absolute; what is below the request's path begins
 //! with that path exactly as it was sent, because clients compare hrefs as texts. A name in a
 //! path may hold any character, an encoded slash and line break too.
+use crate::ical::percent_decoded;
 
 /// The path of a request or href: as written, and its decoded segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,26 +147,7 @@ pub fn decode(encoded: &str) -> Option<String> {
     if !encoded.contains('%') {
         return Some(encoded.to_owned());
     }
-    let mut bytes = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let hex = match (first, after) {
-            (b'%', [high, low, tail @ ..]) => nibble(*high)
-                .zip(nibble(*low))
-                .map(|(high, low)| (high << 4 | low, tail)),
-            _ => None,
-        };
-        let (byte, tail) = hex.unwrap_or((*first, after));
-        bytes.push(byte);
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|d| u8::try_from(d).ok())
+    String::from_utf8(percent_decoded(encoded)).ok()
 }
 
 #[cfg(test)]

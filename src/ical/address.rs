@@ -131,19 +131,31 @@ fn percent_decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
+    String::from_utf8(percent_decoded(text)).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The bytes that percent-encoding stands for; a `%` without two digits means itself. RFC 3986 §2.1
+#[must_use]
+pub fn percent_decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
-        let pair = (*first == b'%').then(|| after.get(..2)).flatten();
-        let pair = pair.filter(|pair| pair.iter().all(u8::is_ascii_hexdigit));
-        let byte = pair
-            .and_then(|pair| std::str::from_utf8(pair).ok())
-            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        bytes.push(byte.unwrap_or(*first));
-        let used = if byte.is_some() { 2 } else { 0 };
-        rest = after.get(used..).unwrap_or_default();
+        let pair = match (first, after) {
+            (b'%', [high, low, tail @ ..]) => digit(*high)
+                .zip(digit(*low))
+                .map(|(high, low)| (high << 4 | low, tail)),
+            _ => None,
+        };
+        let (byte, tail) = pair.unwrap_or((*first, after));
+        bytes.push(byte);
+        rest = tail;
     }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+    bytes
+}
+
+fn digit(hex: u8) -> Option<u8> {
+    let digit = char::from(hex).to_digit(16);
+    digit.and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod time;
 mod tree_tests;
 pub mod values;
 
-pub use address::{CalAddress, address, address_key, same_address};
+pub use address::{CalAddress, address, address_key, percent_decoded, same_address};
 pub use component::{Component, Item, Junk, PRODID, empty_calendar};
 pub use date::{Date, Weekday, days_in_month, days_in_year, is_leap};
 pub use duration::Duration;

@@ -1,6 +1,6 @@
 //! What the page is asked with: the parameters of its address and of its form, within limits.
 
-use crate::ical::{LocalTime, When};
+use crate::ical::{LocalTime, When, percent_decoded};
 use crate::recur::Zone;
 
 /// Bytes of a form.
@@ -138,20 +138,7 @@ fn day(text: &str) -> Option<LocalTime> {
 
 /// A value as it was before it was sent: `+` is a blank, `%XX` a byte.
 fn decoded(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, after @ ..] = rest {
-        let pair = (*first == b'%').then(|| after.get(..2)).flatten();
-        let pair = pair.and_then(|pair| std::str::from_utf8(pair).ok());
-        let byte = pair
-            .filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))
-            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let plain = if *first == b'+' { b' ' } else { *first };
-        bytes.push(byte.unwrap_or(plain));
-        rest = after
-            .get(if byte.is_some() { 2 } else { 0 }..)
-            .unwrap_or_default();
-    }
+    let bytes = percent_decoded(&value.replace('+', " "));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
