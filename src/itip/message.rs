@@ -1,7 +1,7 @@
 //! A scheduling message: one method, one UID, one recipient (RFC 5546 §1.4).
 
 use super::meeting::is_meeting;
-use crate::ical::{Component, Property, Timestamp, When};
+use crate::ical::{Component, PRODID, Property, Timestamp, When};
 use std::fmt;
 
 /// What a message asks for. RFC 5546 §1.4
@@ -106,9 +106,6 @@ pub(super) fn envelope(
     }
     calendar
 }
-
-/// Who says that an object was made here. RFC 5545 §3.7.3
-pub(super) const PRODID: &str = "-//Kalends//Kalends//EN";
 
 fn uses(component: &Component, tzid: &str) -> bool {
     let here = component

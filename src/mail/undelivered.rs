@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::token::Guest;
 use crate::dav::Shared;
-use crate::ical::{Component, Limits, Property, Timestamp, When, address, parse, print};
+use crate::ical::{Component, Limits, PRODID, Property, Timestamp, When, address, parse, print};
 use crate::itip::{Message, Method, Weight};
 use crate::recur::summary;
 use crate::schedule;
-use crate::store::{Actor, Change, Collection, Error, Header, Home, Put, Refusal, Sharing, Tag};
+use crate::store::{Actor, Change, Error, Put, Refusal, Sharing, Tag};
 
 /// Attempts at a change that others are faster with.
 const ATTEMPTS: usize = 8;
@@ -42,7 +42,7 @@ pub async fn undelivered(
     for _ in 0..ATTEMPTS {
         let turn = shared.store.turn(&[guest.home]).await?;
         let home = turn.home(guest.home).cloned().ok_or(Refusal::NoHome)?;
-        let Some((collection, header)) = find(&home, &guest.uid).await? else {
+        let Some((collection, header)) = schedule::find_object(&home, &guest.uid).await? else {
             return Ok(false);
         };
         let text = home.text(&header).await?;
@@ -72,7 +72,7 @@ pub async fn undelivered(
             tag: header.tag.map_or(Tag::Move, Tag::Keep),
             shared: Sharing::Moves,
         };
-        change.home(&home).put(collection, put);
+        change.home(&home).put(collection.id, put);
         match shared.store.commit(change, turn).await {
             Ok(_) => return Ok(true),
             Err(Error::Conflict) => last = Error::Conflict,
@@ -80,21 +80,6 @@ pub async fn undelivered(
         }
     }
     Err(last)
-}
-
-/// The object with this UID, in whichever calendar it is.
-async fn find(home: &Home, uid: &str) -> Result<Option<(crate::store::Id, Header)>, Error> {
-    let calendars = home.collections();
-    for calendar in calendars.filter(|c: &&Arc<Collection>| c.kind == crate::store::Kind::Calendar)
-    {
-        let Some(name) = home.name_by_uid(calendar, uid).await? else {
-            continue;
-        };
-        if let Some(header) = home.header(calendar, &name).await? {
-            return Ok(Some((calendar.id, header)));
-        }
-    }
-    Ok(None)
 }
 
 /// What the guest's mail server would answer if it could: a REPLY that changes no participation and has a status.
@@ -107,7 +92,7 @@ fn notice(
 ) -> Option<Message> {
     let mut answer = Component::new("VCALENDAR")
         .with(Property::new("VERSION", "2.0"))
-        .with(Property::new("PRODID", "-//Kalends//Kalends//EN"))
+        .with(Property::new("PRODID", PRODID))
         .with(Property::new("METHOD", "REPLY"));
     for zone in calendar.components("VTIMEZONE") {
         answer.push_component(zone.clone());
