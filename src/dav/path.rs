@@ -20,11 +20,13 @@ pub struct BadPath;
 
 impl Path {
     /// The path in this text, which has no query and no fragment. A percent sign that encodes
-    /// nothing stands for itself; empty segments are passed over.
+    /// nothing stands for itself; empty segments are passed over. Of several slashes that it
+    /// begins with one is kept: an href `//dav/` would name the host `dav` (RFC 3986 §4.2).
     pub fn parse(raw: &str) -> Result<Path, BadPath> {
         if !raw.starts_with('/') {
             return Err(BadPath);
         }
+        let raw = raw.trim_start_matches('/');
         let mut segments = Vec::new();
         for segment in raw.split('/').filter(|segment| !segment.is_empty()) {
             let segment = decode(segment).ok_or(BadPath)?;
@@ -34,9 +36,9 @@ impl Path {
             segments.push(segment);
         }
         Ok(Path {
-            raw: raw.to_owned(),
+            raw: format!("/{raw}"),
             segments,
-            slash: raw.ends_with('/'),
+            slash: raw.is_empty() || raw.ends_with('/'),
         })
     }
 
@@ -160,7 +162,10 @@ mod tests {
         assert_eq!(path.segments(), ["dav", "al@x", "a/b ü\n+.ics"]);
         assert!(!path.slash());
         assert_eq!(path.raw(), "/dav/al%40x/a%2Fb%20%C3%BC%0A+.ics");
-        assert_eq!(Path::parse("//dav//x/").unwrap().segments(), ["dav", "x"]);
+        let doubled = Path::parse("//dav//x/").unwrap();
+        assert_eq!(doubled.segments(), ["dav", "x"]);
+        assert_eq!(doubled.raw(), "/dav//x/");
+        assert!(Path::parse("//").unwrap().slash());
         assert_eq!(
             Path::parse("/100%/%zz").unwrap().segments(),
             ["100%", "%zz"]
