@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
+use fastrand::Rng;
 use kalends::conform::{tree, wire::Answer};
 use running::{Client, Folder, Running, check};
 
@@ -29,23 +30,6 @@ const CLIENTS: u64 = 16;
 const USERS: u64 = 4;
 const CALENDARS: [&str; 2] = ["calendar", "crash"];
 const PASSWORD: &str = "not so secret";
-
-/// A small generator of numbers, the same for the same seed (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
 
 /// Where an object is and which version it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,12 +81,12 @@ struct Wish {
 }
 
 /// The next change by chance: a new object, a new version, a removal, a move.
-fn wish(known: &mut Knowledge, numbers: &mut Numbers) -> Wish {
+fn wish(known: &mut Knowledge, numbers: &mut Rng) -> Wish {
     let existing: Vec<(u64, Place)> = known.objects.iter().map(|(o, p)| (*o, *p)).collect();
-    let kind = numbers.below(10);
+    let kind = numbers.u64(..10);
     if existing.is_empty() || kind < 4 {
         known.next += 1;
-        let calendar = numbers.below(2) as usize;
+        let calendar = numbers.u64(..2) as usize;
         return Wish {
             object: known.next,
             from: None,
@@ -112,7 +96,7 @@ fn wish(known: &mut Knowledge, numbers: &mut Numbers) -> Wish {
             }),
         };
     }
-    let (object, place) = existing[numbers.below(existing.len() as u64) as usize];
+    let (object, place) = existing[numbers.u64(..existing.len() as u64) as usize];
     let to = match kind {
         4 | 5 => Some(Place {
             version: place.version + 1,
@@ -150,7 +134,7 @@ fn work(
     client: u64,
     http: &Client,
     mut known: Knowledge,
-    mut numbers: Numbers,
+    mut numbers: Rng,
     acks: &mpsc::Sender<()>,
 ) -> Knowledge {
     loop {
@@ -335,27 +319,27 @@ fn verify(client: u64, http: &Client, known: &mut Knowledge, now: &[Listing]) {
 }
 
 /// Damages sled's files in a way that the numbers choose; the journal is left alone.
-fn damage(data: &Path, numbers: &mut Numbers) -> &'static str {
+fn damage(data: &Path, numbers: &mut Rng) -> &'static str {
     // A tree rebuilt while the server ran lies in `sled.N` until the next start.
     let Some(folder) = tree_folder(&data.join("store")) else {
         return "no tree of sled to damage";
     };
-    match numbers.below(6) {
+    match numbers.u64(..6) {
         0 => {
             fs::remove_dir_all(&folder).unwrap();
             "sled's folder removed"
         }
         1 => {
             let files = files_below(&folder);
-            fs::remove_file(&files[numbers.below(files.len() as u64) as usize]).unwrap();
+            fs::remove_file(&files[numbers.u64(..files.len() as u64) as usize]).unwrap();
             "one of sled's files removed"
         }
         2 => {
             let files = files_below(&folder);
-            let file = &files[numbers.below(files.len() as u64) as usize];
+            let file = &files[numbers.u64(..files.len() as u64) as usize];
             let length = fs::metadata(file).unwrap().len();
             let file = fs::OpenOptions::new().write(true).open(file).unwrap();
-            file.set_len(numbers.below(length + 1)).unwrap();
+            file.set_len(numbers.u64(..length + 1)).unwrap();
             "one of sled's files cut"
         }
         3 => {
@@ -363,8 +347,8 @@ fn damage(data: &Path, numbers: &mut Numbers) -> &'static str {
                 let mut bytes = fs::read(&file).unwrap();
                 for _ in 0..8 {
                     if !bytes.is_empty() {
-                        let at = numbers.below(bytes.len() as u64) as usize;
-                        bytes[at] ^= 1 << numbers.below(8);
+                        let at = numbers.u64(..bytes.len() as u64) as usize;
+                        bytes[at] ^= 1 << numbers.u64(..8);
                     }
                 }
                 fs::write(&file, bytes).unwrap();
@@ -433,9 +417,9 @@ fn listings(clients: &[Client]) -> Vec<Listing> {
 fn round(
     server: Running,
     known: Vec<Knowledge>,
-    numbers: &mut Numbers,
+    numbers: &mut Rng,
 ) -> (Vec<Knowledge>, Vec<Listing>) {
-    let enough = 100 + numbers.below(400);
+    let enough = 100 + numbers.u64(..400);
     let clients = clients_of(&server);
     let (send, acks) = mpsc::channel();
     let mut threads = Vec::new();
@@ -443,7 +427,7 @@ fn round(
         let (http, send, numbers) = (
             clients[client as usize].clone(),
             send.clone(),
-            Numbers(numbers.next()),
+            numbers.fork(),
         );
         threads.push(thread::spawn(move || {
             work(client, &http, known, numbers, &send)
@@ -454,7 +438,7 @@ fn round(
     for done in 0..enough {
         acks.recv().expect("a client ended early");
         if done % 40 == 0 {
-            let (user, calendar) = (numbers.below(USERS), numbers.below(2) as usize);
+            let (user, calendar) = (numbers.u64(..USERS), numbers.u64(..2) as usize);
             seen.extend(listing(&clients[user as usize], user, calendar));
         }
     }
@@ -473,7 +457,7 @@ fn what_was_acknowledged_survives_the_death_of_the_process() {
     eprintln!("{rounds} rounds, seed {seed}");
     let folder = Folder::new("crash");
     let data = folder.data();
-    let mut numbers = Numbers(seed);
+    let mut numbers = Rng::with_seed(seed);
     let mut server = Running::start(&data);
     for u in 0..USERS {
         server.add_user(&user(u), PASSWORD);

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use fastrand::Rng;
 use running::{Client, Folder, Running, check};
 
 const PASSWORD: &str = "not so secret";
@@ -37,19 +38,10 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// mail fail for ever.
 const LAST: usize = 6;
 
-struct Numbers {
-    state: u64,
+/// What the SMTP server is in the mood for.
+struct Moods {
+    numbers: Rng,
     well: bool,
-}
-
-impl Numbers {
-    fn below(&mut self, n: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
-    }
 }
 
 /// What the SMTP server does with a mail.
@@ -69,31 +61,31 @@ struct Taken {
 }
 
 /// Takes mails until the test ends.
-fn smtp(seed: u64) -> (u16, Receiver<Taken>, Arc<Mutex<Numbers>>) {
+fn smtp(seed: u64) -> (u16, Receiver<Taken>, Arc<Mutex<Moods>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (send, taken) = mpsc::channel();
-    let numbers = Arc::new(Mutex::new(Numbers {
-        state: seed,
+    let moods = Arc::new(Mutex::new(Moods {
+        numbers: Rng::with_seed(seed),
         well: false,
     }));
-    let kept = numbers.clone();
+    let kept = moods.clone();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let (send, numbers) = (send.clone(), numbers.clone());
+            let (send, moods) = (send.clone(), moods.clone());
             thread::spawn(move || {
                 // The other side was killed, or we broke the connection ourselves.
-                let _ = session(stream, &send, &numbers);
+                let _ = session(stream, &send, &moods);
             });
         }
     });
     (port, taken, kept)
 }
 
-fn mood(numbers: &Mutex<Numbers>) -> Mood {
-    let mut numbers = numbers.lock().unwrap();
-    match numbers.below(8) {
-        _ if numbers.well => Mood::Takes,
+fn mood(moods: &Mutex<Moods>) -> Mood {
+    let mut moods = moods.lock().unwrap();
+    match moods.numbers.u8(..8) {
+        _ if moods.well => Mood::Takes,
         0 => Mood::Hangs,
         1 => Mood::RefusesRecipient,
         2 => Mood::RefusesContent,
@@ -102,17 +94,13 @@ fn mood(numbers: &Mutex<Numbers>) -> Mood {
     }
 }
 
-fn session(
-    stream: TcpStream,
-    taken: &Sender<Taken>,
-    numbers: &Mutex<Numbers>,
-) -> std::io::Result<()> {
+fn session(stream: TcpStream, taken: &Sender<Taken>, moods: &Mutex<Moods>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     let mut say = |text: &str| writer.write_all(format!("{text}\r\n").as_bytes());
     say("220 sink")?;
     let mut to = String::new();
-    let mut now = mood(numbers);
+    let mut now = mood(moods);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -120,7 +108,7 @@ fn session(
         }
         let verb = line.trim_end().to_ascii_uppercase();
         if verb.starts_with("MAIL FROM") {
-            now = mood(numbers);
+            now = mood(moods);
             if now == Mood::Hangs {
                 return Ok(());
             }
@@ -205,7 +193,7 @@ fn seed() -> u64 {
 fn every_mail_arrives_and_what_arrives_again_is_the_same() {
     let seed = seed();
     eprintln!("seed {seed}");
-    let (port, taken, numbers) = smtp(seed);
+    let (port, taken, moods) = smtp(seed);
     let folder = Folder::new("mail-crash");
     let config = folder.0.join("mail.toml");
     let text = format!(
@@ -240,7 +228,7 @@ fn every_mail_arrives_and_what_arrives_again_is_the_same() {
         server = Some(start());
     }
     while !arrived.is_complete() {
-        numbers.lock().unwrap().well = MEETINGS * GUESTS - arrived.0.len() <= LAST;
+        moods.lock().unwrap().well = MEETINGS * GUESTS - arrived.0.len() <= LAST;
         let mail = taken.recv_timeout(PATIENCE);
         arrived.note(mail.unwrap_or_else(|_| {
             let missing = MEETINGS * GUESTS - arrived.0.len();

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::thread;
 
+use fastrand::Rng;
 use kalends::conform::{meaning, tree};
 use running::{Client, Folder, Running, check};
 
@@ -29,23 +30,6 @@ const PASSWORD: &str = "not so secret";
 
 /// How often the server is asked whether what a crash left is delivered.
 const PATIENCE: usize = 4_000;
-
-/// A small generator of numbers, the same for the same seed (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-}
 
 /// A meeting as its organizer knows it.
 #[derive(Clone, Debug)]
@@ -137,18 +121,18 @@ fn has(text: &str, line: &str) -> bool {
 type Asked = (Wish, Vec<(String, String)>, String);
 
 /// The next operation by chance; none if what was thought of is not there.
-fn wish(me: usize, http: &Client, known: &Knowledge, numbers: &mut Numbers) -> Option<Asked> {
+fn wish(me: usize, http: &Client, known: &Knowledge, numbers: &mut Rng) -> Option<Asked> {
     let mine: Vec<usize> = known
         .meetings
         .iter()
         .filter(|(_, m)| !m.deleted)
         .map(|(n, _)| *n)
         .collect();
-    match numbers.below(10) {
+    match numbers.usize(..10) {
         0 => {
             let guests = [
-                (me + 1 + numbers.below(2)) % PEOPLE,
-                (me + 3 + numbers.below(3)) % PEOPLE,
+                (me + 1 + numbers.usize(..2)) % PEOPLE,
+                (me + 3 + numbers.usize(..3)) % PEOPLE,
             ];
             let meeting = Meeting {
                 version: 0,
@@ -160,7 +144,7 @@ fn wish(me: usize, http: &Client, known: &Knowledge, numbers: &mut Numbers) -> O
             Some((Wish::Put(number, meeting), Vec::new(), text))
         }
         1..=2 if !mine.is_empty() => {
-            let number = mine[numbers.below(mine.len())];
+            let number = mine[numbers.usize(..mine.len())];
             let meeting = Meeting {
                 version: known.meetings[&number].version + 1,
                 ..known.meetings[&number].clone()
@@ -169,13 +153,13 @@ fn wish(me: usize, http: &Client, known: &Knowledge, numbers: &mut Numbers) -> O
             Some((Wish::Put(number, meeting), Vec::new(), text))
         }
         3 if mine.len() > 2 => Some((
-            Wish::Delete(mine[numbers.below(mine.len())]),
+            Wish::Delete(mine[numbers.usize(..mine.len())]),
             Vec::new(),
             String::new(),
         )),
         _ => {
-            let organizer = numbers.below(PEOPLE);
-            let number = numbers.below(known.meetings.len() + 2);
+            let organizer = numbers.usize(..PEOPLE);
+            let number = numbers.usize(..known.meetings.len() + 2);
             if organizer == me {
                 return None;
             }
@@ -191,7 +175,7 @@ fn wish(me: usize, http: &Client, known: &Knowledge, numbers: &mut Numbers) -> O
             let answer = *choices
                 .iter()
                 .cycle()
-                .skip(numbers.below(3))
+                .skip(numbers.usize(..3))
                 .find(|a| **a != before)?;
             let lines = meaning::unfold(&text).into_iter().map(|line| {
                 match line.starts_with("ATTENDEE") && line.ends_with(&address(me)) {
@@ -215,7 +199,7 @@ fn work(
     me: usize,
     http: &Client,
     mut known: Knowledge,
-    mut numbers: Numbers,
+    mut numbers: Rng,
     acks: &mpsc::Sender<()>,
 ) -> Knowledge {
     loop {
@@ -426,23 +410,19 @@ fn meetings_survive_the_death_of_the_process() {
     eprintln!("{rounds} rounds, seed {seed}");
     let folder = Folder::new("meetings");
     let data = folder.data();
-    let mut numbers = Numbers(seed);
+    let mut numbers = Rng::with_seed(seed);
     let mut server = Running::start(&data);
     for person in 0..PEOPLE {
         server.add_user(&name(person), PASSWORD);
     }
     let mut known = vec![Knowledge::default(); PEOPLE];
     for round in 0..rounds {
-        let enough = 60 + numbers.below(50);
+        let enough = 60 + numbers.usize(..50);
         let clients = clients_of(&server);
         let (send, acks) = mpsc::channel();
         let mut threads = Vec::new();
         for (person, known) in known.into_iter().enumerate() {
-            let (http, send, numbers) = (
-                clients[person].clone(),
-                send.clone(),
-                Numbers(numbers.next()),
-            );
+            let (http, send, numbers) = (clients[person].clone(), send.clone(), numbers.fork());
             threads.push(thread::spawn(move || {
                 work(person, &http, known, numbers, &send)
             }));

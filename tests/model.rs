@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fastrand::Rng;
 use kalends::auth::accounts::{self, By, NewPrincipal};
 use kalends::auth::password::{self, Cost};
 use kalends::auth::{self, Auth};
@@ -30,27 +31,6 @@ const USERS: [&str; 2] = ["alice", "bob"];
 const CALENDARS: [&str; 4] = ["calendar", "work", "play", "b%20c"];
 const NAMES: [&str; 6] = ["a.ics", "b.ics", "c.ics", "%C3%A4.ics", "e", "f%20f.ics"];
 const UIDS: u64 = 8;
-
-/// A small generator of numbers, the same for the same seed (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).unwrap()
-    }
-
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.below(all.len())]
-    }
-}
 
 #[derive(Clone, Debug, PartialEq)]
 struct Object {
@@ -91,7 +71,7 @@ struct World {
     model: Model,
     past: Vec<(Timestamp, Model)>,
     tokens: Vec<Token>,
-    numbers: Numbers,
+    numbers: Rng,
     seed: u64,
     step: i64,
     count: u64,
@@ -142,7 +122,7 @@ impl World {
             },
         )]);
         let model = USERS.iter().map(|u| (*u, home.clone())).collect();
-        let numbers = Numbers(seed);
+        let numbers = Rng::with_seed(seed);
         World {
             server,
             model,
@@ -200,6 +180,10 @@ impl World {
         );
     }
 
+    fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        self.numbers.choice(all).unwrap()
+    }
+
     fn calendar(&self, user: &str, name: &str) -> Option<&Calendar> {
         self.model[user].get(name)
     }
@@ -216,18 +200,18 @@ impl World {
     /// PUT at a random place, sometimes with a condition.
     async fn put(&mut self) {
         let (user, calendar, name) = (
-            self.numbers.of(&USERS),
-            self.numbers.of(&CALENDARS),
-            self.numbers.of(&NAMES),
+            self.one_of(&USERS),
+            self.one_of(&CALENDARS),
+            self.one_of(&NAMES),
         );
-        let (uid, version) = (self.numbers.next() % UIDS, self.count);
+        let (uid, version) = (self.numbers.u64(..UIDS), self.count);
         self.count += 1;
         let path = format!("/dav/calendars/{user}/{calendar}/{name}");
         let there = self
             .calendar(user, calendar)
             .and_then(|c| c.objects.get(name))
             .cloned();
-        let (condition, holds) = match self.numbers.below(5) {
+        let (condition, holds) = match self.numbers.usize(..5) {
             0 => (Some(("If-None-Match", "*".to_owned())), there.is_none()),
             1 => (Some(("If-Match", "\"wrong\"".to_owned())), false),
             2 => match self.etag(user, &path).await {
@@ -269,9 +253,9 @@ impl World {
 
     async fn delete(&mut self) {
         let (user, calendar, name) = (
-            self.numbers.of(&USERS),
-            self.numbers.of(&CALENDARS),
-            self.numbers.of(&NAMES),
+            self.one_of(&USERS),
+            self.one_of(&CALENDARS),
+            self.one_of(&NAMES),
         );
         let path = format!("/dav/calendars/{user}/{calendar}/{name}");
         let there = self
@@ -290,10 +274,14 @@ impl World {
 
     /// COPY or MOVE of an object.
     async fn transfer(&mut self, method: &str) {
-        let user = self.numbers.of(&USERS);
-        let (from, to) = (self.numbers.of(&CALENDARS), self.numbers.of(&CALENDARS));
-        let (old, new) = (self.numbers.of(&NAMES), self.numbers.of(&NAMES));
-        let overwrite = if self.numbers.below(2) == 0 { "T" } else { "F" };
+        let user = self.one_of(&USERS);
+        let (from, to) = (self.one_of(&CALENDARS), self.one_of(&CALENDARS));
+        let (old, new) = (self.one_of(&NAMES), self.one_of(&NAMES));
+        let overwrite = if self.numbers.usize(..2) == 0 {
+            "T"
+        } else {
+            "F"
+        };
         let path = format!("/dav/calendars/{user}/{from}/{old}");
         let destination = format!("/dav/calendars/{user}/{to}/{new}");
         let headers = [
@@ -344,10 +332,10 @@ impl World {
     }
 
     async fn make_or_remove_calendar(&mut self) {
-        let (user, name) = (self.numbers.of(&USERS), self.numbers.of(&CALENDARS));
+        let (user, name) = (self.one_of(&USERS), self.one_of(&CALENDARS));
         let path = format!("/dav/calendars/{user}/{name}/");
         let there = self.calendar(user, name).is_some();
-        if self.numbers.below(3) == 0 && name != "calendar" {
+        if self.numbers.usize(..3) == 0 && name != "calendar" {
             let response = self.ask(user, ("DELETE", &path), &[], "").await;
             self.expect(
                 &format!("DELETE {path}"),
@@ -377,8 +365,8 @@ impl World {
     }
 
     async fn rename_calendar(&mut self) {
-        let user = self.numbers.of(&USERS);
-        let (old, new) = (self.numbers.of(&CALENDARS), self.numbers.of(&CALENDARS));
+        let user = self.one_of(&USERS);
+        let (old, new) = (self.one_of(&CALENDARS), self.one_of(&CALENDARS));
         if old == "calendar" || new == "calendar" || old == new {
             return;
         }
@@ -405,7 +393,7 @@ impl World {
     }
 
     async fn entitle(&mut self) {
-        let (user, name) = (self.numbers.of(&USERS), self.numbers.of(&CALENDARS));
+        let (user, name) = (self.one_of(&USERS), self.one_of(&CALENDARS));
         let title = format!("Title {}", self.count);
         let body = format!(
             "<propertyupdate xmlns='DAV:'><set><prop><displayname>{title}</displayname></prop></set></propertyupdate>"
@@ -425,11 +413,11 @@ impl World {
 
     /// A calendar is taken back to an earlier moment.
     async fn rewind(&mut self) {
-        let (user, name) = (self.numbers.of(&USERS), self.numbers.of(&CALENDARS));
+        let (user, name) = (self.one_of(&USERS), self.one_of(&CALENDARS));
         if self.past.is_empty() {
             return;
         }
-        let chosen = self.numbers.below(self.past.len());
+        let chosen = self.numbers.usize(..self.past.len());
         let (moment, then) = &self.past[chosen];
         let (Some(now), Some(past)) = (self.calendar(user, name), then[user].get(name)) else {
             return;
@@ -491,7 +479,7 @@ impl World {
 
     /// Compares a calendar with the model: listing, texts, properties; and keeps a token.
     async fn look(&mut self) {
-        let (user, name) = (self.numbers.of(&USERS), self.numbers.of(&CALENDARS));
+        let (user, name) = (self.one_of(&USERS), self.one_of(&CALENDARS));
         let path = format!("/dav/calendars/{user}/{name}/");
         let body = "<propfind xmlns='DAV:'><prop><displayname/><getetag/></prop></propfind>";
         let response = self
@@ -603,7 +591,7 @@ impl World {
         if self.tokens.is_empty() {
             return;
         }
-        let chosen = self.numbers.below(self.tokens.len());
+        let chosen = self.numbers.usize(..self.tokens.len());
         let token = &self.tokens[chosen];
         let path = format!("/dav/calendars/{}/{}/", token.user, token.calendar);
         let Some(now) = self.calendar(token.user, &token.calendar) else {
@@ -646,7 +634,7 @@ impl World {
         if self.past.is_empty() {
             return;
         }
-        let chosen = self.numbers.below(self.past.len());
+        let chosen = self.numbers.usize(..self.past.len());
         let (moment, model) = &self.past[chosen];
         for user in USERS {
             let home = self
@@ -691,7 +679,7 @@ impl World {
 
     /// Nobody sees what is another's.
     async fn trespass(&mut self) {
-        let (calendar, name) = (self.numbers.of(&CALENDARS), self.numbers.of(&NAMES));
+        let (calendar, name) = (self.one_of(&CALENDARS), self.one_of(&NAMES));
         let path = format!("/dav/calendars/bob/{calendar}/{name}");
         for method in ["GET", "DELETE", "PROPFIND"] {
             let response = self
@@ -704,7 +692,7 @@ impl World {
     async fn run(&mut self) {
         for step in 0..STEPS {
             self.step = step;
-            match self.numbers.below(32) {
+            match self.numbers.usize(..32) {
                 0..=11 => self.put().await,
                 12..=14 => self.delete().await,
                 15..=16 => self.transfer("MOVE").await,
