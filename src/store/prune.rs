@@ -451,8 +451,10 @@ impl Sweep<'_> {
         Ok(true)
     }
 
-    /// Removes the rows that begin so, and the long texts they refer to; answers whether all fitted.
+    /// Removes the rows that begin so, but never the head, and the long texts they refer to; answers whether all
+    /// fitted.
     async fn remove_all(&mut self, prefix: Bytes, tag: Tag) -> Result<bool, Error> {
+        let head = keys::head(self.home);
         let mut scan = Scan::prefix(prefix, WRITES / 4);
         loop {
             let rows = self
@@ -475,7 +477,9 @@ impl Sweep<'_> {
                         self.remove_text(&header);
                     }
                 }
-                self.remove(row.key);
+                if row.key != head {
+                    self.remove(row.key);
+                }
             }
             if whole {
                 return Ok(true);
@@ -490,30 +494,10 @@ impl Sweep<'_> {
                 return Ok(());
             }
         }
-        let head = keys::head(self.home);
-        let mut scan = Scan::prefix(keys::home(self.home), WRITES / 4);
-        loop {
-            let rows = self
-                .store
-                .shared
-                .kv
-                .scan(View::Ordered, scan.clone())
-                .await?;
-            let whole = rows.len() < scan.limit;
-            for row in rows {
-                if self.full() {
-                    return Ok(());
-                }
-                scan.start = next_key(&row.key);
-                if row.key != head {
-                    self.remove(row.key);
-                }
-            }
-            if whole {
-                self.remove(head);
-                return Ok(());
-            }
+        if self.remove_all(keys::home(self.home), Tag::Head).await? {
+            self.remove(keys::head(self.home));
         }
+        Ok(())
     }
 }
 
