@@ -10,12 +10,10 @@ use std::sync::Arc;
 use super::password::HashError;
 use crate::ical::Timestamp;
 use crate::store::{
-    self, Actor, AppPassword, Booking, Change, Component, Components, Credentials, Directory, Id,
-    Kind, NewCollection, Principal, PrincipalKind, Properties, Settings, Store,
+    self, Actor, AppPassword, Booking, Change, Component, Components, Contended, Credentials,
+    Directory, Id, Kind, NewCollection, Principal, PrincipalKind, Properties, Settings, Store,
+    again,
 };
-
-/// How often a commit is tried again when somebody else was faster.
-const ATTEMPTS: usize = 8;
 
 /// The longest name of a principal.
 const MAX_NAME_CHARS: usize = 64;
@@ -39,6 +37,12 @@ pub enum Error {
     Hash(HashError),
     /// The store failed.
     Store(store::Error),
+}
+
+impl Contended for Error {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Error::Store(error) if error.is_conflict())
+    }
 }
 
 impl fmt::Display for Error {
@@ -432,7 +436,7 @@ async fn credentials(
     by: &By,
     edit: impl Fn(&mut Credentials) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    for _ in 0..ATTEMPTS {
+    again(|| async {
         let turn = store.turn(&[Id::DIRECTORY]).await?;
         let directory = turn
             .directory()
@@ -445,12 +449,10 @@ async fn credentials(
         change
             .directory(&directory)
             .set_credentials(id, credentials);
-        match store.commit(change, turn).await {
-            Err(store::Error::Conflict) => {}
-            result => return result.map(|_| ()).map_err(Error::from),
-        }
-    }
-    Err(Error::Store(store::Error::Conflict))
+        store.commit(change, turn).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// What a change is staged on.
@@ -468,7 +470,7 @@ async fn commit(
     homes: &[Id],
     stage: impl Fn(&mut Staging<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    for _ in 0..ATTEMPTS {
+    again(|| async {
         let turn = store.turn(homes).await?;
         let directory = turn
             .directory()
@@ -480,12 +482,10 @@ async fn commit(
             directory: &directory,
             turn: &turn,
         })?;
-        match store.commit(change, turn).await {
-            Err(store::Error::Conflict) => {}
-            result => return result.map(|_| ()).map_err(Error::from),
-        }
-    }
-    Err(Error::Store(store::Error::Conflict))
+        store.commit(change, turn).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Every kind of principal.

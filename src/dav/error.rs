@@ -16,6 +16,12 @@ pub enum Error {
     Store(store::Error),
 }
 
+impl store::Contended for Error {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Error::Store(error) if error.is_conflict())
+    }
+}
+
 /// A condition with what its element holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

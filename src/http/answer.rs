@@ -33,9 +33,6 @@ pub struct Server {
 /// The rows of all modules.
 static ROWS: [&Table; 3] = [&dav::TABLE, &schedule::TABLE, &caldav::TABLE];
 
-/// How often an attempt is made before the client is asked to come back.
-const ATTEMPTS: u32 = 8;
-
 impl Server {
     /// A server over this store that reaches nobody but its own people.
     pub fn new(
@@ -105,15 +102,9 @@ pub async fn answer(server: &Server, request: Request, now: Timestamp) -> Respon
         Err(denied) => return respond::denied(&denied, &server.realm, &request),
     };
     let request = Arc::new(request);
-    let mut last = dav::Error::Store(store::Error::Conflict);
-    for _ in 0..ATTEMPTS {
-        match attempt(server, &caller, &request, now).await {
-            Ok(response) => return response,
-            Err(error @ dav::Error::Store(store::Error::Conflict)) => last = error,
-            Err(error) => return respond::error(error, &request),
-        }
-    }
-    respond::error(last, &request)
+    store::again(|| attempt(server, &caller, &request, now))
+        .await
+        .unwrap_or_else(|error| respond::error(error, &request))
 }
 
 /// What history shows as the client: the app password's label, else the program's name.

@@ -21,7 +21,7 @@ use crate::schedule::journal::{self, Decision};
 use crate::schedule::messages_of;
 use crate::schedule::queue::MailItem;
 use crate::store::{
-    Actor, Change, Error, Home, Id, MailMessage, Position, Principal, Shelf, Store,
+    Actor, Change, Error, Home, Id, MailMessage, Position, Principal, Shelf, Store, again,
 };
 
 /// What somebody mailed today: home -> day and number.
@@ -31,9 +31,6 @@ const SENT: Shelf = Shelf("mail/sent");
 const LONGEST_DELAY: i64 = 6 * 3_600;
 
 const DAY: i64 = 86_400;
-
-/// Attempts at a commit that others are faster with.
-const ATTEMPTS: usize = 8;
 
 /// What an errand came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,7 +335,7 @@ async fn dropped(
     let store = &mailer.shared.store;
     let item = &errand.what.item;
     let mails = sent.map_or(0, |(_, mails)| mails.len());
-    for _ in 0..ATTEMPTS {
+    let taken = again(|| async {
         let mut change = change(now);
         errand.rows.iter().for_each(|row| change.take_mail(row));
         if let Some((used, mails)) = sent {
@@ -355,18 +352,17 @@ async fn dropped(
             }
         }
         let turn = store.turn(&[]).await?;
-        match store.commit(change, turn).await {
-            Ok(_) => return Ok(Outcome::Done),
-            Err(Error::Conflict) => {}
-            Err(error) => return Err(error),
-        }
+        store.commit(change, turn).await.map(|_| ())
+    });
+    match taken.await {
+        // Somebody else took the rows: by a command, or another process of this store.
+        Err(Error::Conflict) => tracing::debug!(
+            to = item.to,
+            mails,
+            "the rows of a mail were gone before it was"
+        ),
+        taken => taken?,
     }
-    // Somebody else took the rows: by a command, or another process of this store.
-    tracing::debug!(
-        to = item.to,
-        mails,
-        "the rows of a mail were gone before it was"
-    );
     Ok(Outcome::Done)
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ical::{Timestamp, address_key};
-use crate::store::{Actor, Change, Error, Id, Shelf, Store};
+use crate::store::{Actor, Change, Error, Id, Shelf, Store, again};
 
 /// token -> row
 const TOKENS: Shelf = Shelf("mail/token");
@@ -24,9 +24,6 @@ const TOKENS: Shelf = Shelf("mail/token");
 const GUESTS: Shelf = Shelf("mail/guest");
 /// number in links -> token
 const PAGES: Shelf = Shelf("mail/page");
-
-/// Attempts at making a row that others make too.
-const ATTEMPTS: usize = 8;
 
 /// Whose answers these are, to which meeting.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,19 +112,16 @@ impl ReplyAddress {
     /// # Errors
     /// The store's.
     pub async fn of(store: &Store, guest: &Guest, now: Timestamp) -> Result<ReplyAddress, Error> {
-        for _ in 0..ATTEMPTS {
+        again(|| async {
             if let Some(token) = store.kept(GUESTS, &guest.key()).await?
                 && let Some(token) = id(&token)
                 && let Some(found) = ReplyAddress::find(store, Token(token)).await?
             {
                 return Ok(found);
             }
-            match ReplyAddress::make(store, guest, now).await {
-                Err(Error::Conflict) => {}
-                made => return made,
-            }
-        }
-        Err(Error::Conflict)
+            ReplyAddress::make(store, guest, now).await
+        })
+        .await
     }
 
     /// The reply address with this token.

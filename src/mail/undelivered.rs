@@ -8,10 +8,7 @@ use crate::ical::{Component, Limits, PRODID, Property, Timestamp, When, address,
 use crate::itip::{Message, Method, Weight};
 use crate::recur::summary;
 use crate::schedule;
-use crate::store::{Actor, Change, Error, Put, Refusal, Sharing, Tag};
-
-/// Attempts at a change that others are faster with.
-const ATTEMPTS: usize = 8;
+use crate::store::{Actor, Change, Error, Put, Refusal, Sharing, Tag, again};
 
 /// What is copied of a meeting into the notice.
 const TOLD: [&str; 8] = [
@@ -38,8 +35,7 @@ pub async fn undelivered(
     (status, why): (&str, &str),
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let mut last = Error::Conflict;
-    for _ in 0..ATTEMPTS {
+    again(|| async {
         let turn = shared.store.turn(&[guest.home]).await?;
         let home = turn.home(guest.home).cloned().ok_or(Refusal::NoHome)?;
         let Some((collection, header)) = schedule::find_object(&home, &guest.uid).await? else {
@@ -73,13 +69,9 @@ pub async fn undelivered(
             shared: Sharing::Moves,
         };
         change.home(&home).put(collection.id, put);
-        match shared.store.commit(change, turn).await {
-            Ok(_) => return Ok(true),
-            Err(Error::Conflict) => last = Error::Conflict,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last)
+        shared.store.commit(change, turn).await.map(|_| true)
+    })
+    .await
 }
 
 /// What the guest's mail server would answer if it could: a REPLY that changes no participation and has a status.

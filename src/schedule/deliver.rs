@@ -12,7 +12,7 @@ use super::withdraw;
 use crate::dav::Shared;
 use crate::ical::Timestamp;
 use crate::itip::{Message, Reason};
-use crate::store::{self, Actor, Change, Error, Id, LocalMessage, Receipt};
+use crate::store::{self, Actor, Change, Error, Id, LocalMessage, Receipt, again};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +62,7 @@ pub async fn receive(
     message: &Message,
     now: Timestamp,
 ) -> Result<Reason, Error> {
-    let mut last = Error::Conflict;
-    for _ in 0..ATTEMPTS {
+    again(|| async {
         let turn = shared.store.turn(&[to]).await?;
         let home = turn.home(to).cloned().ok_or(store::Refusal::NoHome)?;
         let desk = Desk::of(shared, home, Origin::Outside, now).await?;
@@ -78,16 +77,11 @@ pub async fn receive(
         let reasons = desk
             .receive(&mut change, &message.uid, std::slice::from_ref(message))
             .await?;
-        match shared.store.commit(change, turn).await {
-            Ok(receipt) => {
-                deliver(shared, &receipt, now).await;
-                return Ok(reasons.first().copied().unwrap_or(Reason::Unreadable));
-            }
-            Err(Error::Conflict) => last = Error::Conflict,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last)
+        let receipt = shared.store.commit(change, turn).await?;
+        deliver(shared, &receipt, now).await;
+        Ok(reasons.first().copied().unwrap_or(Reason::Unreadable))
+    })
+    .await
 }
 
 /// What became of rows.

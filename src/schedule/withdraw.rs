@@ -14,7 +14,7 @@ use crate::dav::{Context, Place, Shared};
 use crate::ical::Timestamp;
 use crate::itip::{self, Intent};
 use crate::store::{
-    self, Actor, Change, Collection, Directory, Error, Header, Home, Id, LocalMessage,
+    self, Actor, Change, Collection, Directory, Error, Header, Home, Id, LocalMessage, again,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -24,9 +24,6 @@ const OBJECTS: usize = 50;
 
 /// Rows of messages after which a commit takes no further object.
 const ROWS: usize = 500;
-
-/// How often a part is tried before the worker has to.
-const ATTEMPTS: u32 = 16;
 
 /// Stages that the meetings of a calendar are withdrawn with it. RFC 6638 §3.2.3.2
 pub fn withdraw(cx: &mut Context, place: &Place, collection: &Collection) {
@@ -64,7 +61,7 @@ pub(super) async fn part(
     now: Timestamp,
 ) -> Result<Vec<LocalMessage>, Error> {
     let store = &shared.store;
-    for _ in 0..ATTEMPTS {
+    again(|| async {
         let turn = store.turn(&[row.to]).await?;
         let waiting = store.queued_about((row.from, row.to), "", usize::MAX);
         if !waiting.await?.contains(row) {
@@ -72,18 +69,13 @@ pub(super) async fn part(
         }
         let home = turn.home(row.to).cloned().ok_or(store::Refusal::NoHome)?;
         let change = staged(shared, &home, row, now).await?;
-        match store.commit(change, turn).await {
-            Ok(receipt) => {
-                if receipt.has_mail() {
-                    shared.to_mail.notify_one();
-                }
-                return Ok(receipt.queued().to_vec());
-            }
-            Err(Error::Conflict) => {}
-            Err(error) => return Err(error),
+        let receipt = store.commit(change, turn).await?;
+        if receipt.has_mail() {
+            shared.to_mail.notify_one();
         }
-    }
-    Err(Error::Conflict)
+        Ok(receipt.queued().to_vec())
+    })
+    .await
 }
 
 /// The change that withdraws the next meetings and says how far it has come.

@@ -44,6 +44,7 @@ mod testing;
 
 // Above the engine.
 
+mod again;
 mod booking;
 mod buckets;
 mod cell;
@@ -79,6 +80,7 @@ mod stage;
 mod stage_objects;
 mod sync;
 
+pub use again::{Contended, again};
 pub use booking::{Booking, BookingAnswer};
 pub use change::{Change, HomeChange, NewCollection, Put, Sharing, Stamps, Tag};
 pub use check::{Finding, Repair, Report};

@@ -14,7 +14,7 @@ use super::collection::{Collection, Kind};
 use super::header::Header;
 use super::home::Home;
 use super::revision::Actor;
-use super::{Error, Id, Refusal, Store};
+use super::{Error, Id, Refusal, Store, again};
 use crate::ical::Timestamp;
 
 /// Objects written in one commit.
@@ -147,20 +147,15 @@ impl Rewind<'_> {
         &self,
         edit: impl Fn(&mut HomeChange) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut last = Error::Conflict;
-        for _ in 0..TRIES {
+        again(|| async {
             let turn = self.store.turn(&[self.home]).await?;
             let view = turn.home(self.home).ok_or(Refusal::NoHome)?;
             let actor = self.moment.actor.clone();
             let mut change = Change::new(self.moment.now, actor, "restore");
             edit(change.home(view))?;
-            match self.store.commit(change, turn).await {
-                Ok(_) => return Ok(()),
-                Err(Error::Conflict) => last = Error::Conflict,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(last)
+            self.store.commit(change, turn).await.map(|_| ())
+        })
+        .await
     }
 
     /// All calendars: those that were there come back, later ones are removed.
@@ -424,7 +419,7 @@ impl Rewind<'_> {
                 continue;
             }
             let name = header.name().to_owned();
-            batch.puts.insert(name, again(header, text));
+            batch.puts.insert(name, once_more(header, text));
         }
         Ok(batch)
     }
@@ -548,7 +543,7 @@ fn batch_length(edits: &[Edit]) -> usize {
 }
 
 /// An older object, written again.
-fn again(header: &Header, text: bytes::Bytes) -> Put {
+fn once_more(header: &Header, text: bytes::Bytes) -> Put {
     Put {
         name: header.name().to_owned(),
         text,
