@@ -1,9 +1,9 @@
 //! iCalendar compared by what it means: order of properties and parameters, folding, line ends and the case of
-//! names do not count (RFC 5545 §3.1, §3.2).
+//! names do not count (RFC 5545 §3.1, §3.2), nor that of the parts of a rule (RFC 5545 §3.3.10).
 //!
 //! It reads lines by itself and not with `ical`, so that a fault there cannot hide itself here.
 //!
-//! **Gaps**: values are compared as text; two spellings of one duration or rule differ.
+//! **Gaps**: values are compared as text; two spellings of one duration differ.
 
 /// A component as a multiset of lines and inner components.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -99,7 +99,18 @@ fn split(line: &str) -> (String, Vec<String>, String) {
     let name = parts.remove(0).to_ascii_uppercase();
     let mut parameters: Vec<String> = parts.iter().map(|p| parameter(p)).collect();
     parameters.sort();
-    (name, parameters, value.trim_end().to_owned())
+    let value = value.trim_end();
+    if matches!(name.as_str(), "RRULE" | "EXRULE") {
+        return (name, parameters, rule(value));
+    }
+    (name, parameters, value.to_owned())
+}
+
+/// The parts of a rule in the order of their names.
+fn rule(value: &str) -> String {
+    let mut parts: Vec<&str> = value.split(';').collect();
+    parts.sort_unstable();
+    parts.join(";").to_ascii_uppercase()
 }
 
 /// Whether a normal line is one that was wanted with any further parameters, written `;*`.
@@ -219,6 +230,17 @@ mod tests {
     fn order_folding_and_quotes_do_not_count() {
         let other = "begin:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Hi\ndtstart;X=y;VALUE=DATE:20300101\nUID:1\nEND:VEVENT\nEND:VCALENDAR\n";
         assert_eq!(same(ONE, other), Ok(()));
+    }
+
+    #[test]
+    fn the_parts_of_a_rule_may_be_in_any_order() {
+        let rule = |value: &str| format!("BEGIN:VEVENT\nRRULE:{value}\nEND:VEVENT\n");
+        let one = rule("FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU");
+        assert_eq!(
+            same(&one, &rule("BYDAY=-1SU;BYMONTH=3;FREQ=YEARLY")),
+            Ok(())
+        );
+        assert!(same(&one, &rule("BYDAY=1SU;BYMONTH=3;FREQ=YEARLY")).is_err());
     }
 
     #[test]
