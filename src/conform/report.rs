@@ -217,22 +217,24 @@ fn by_section(played: &[Played]) -> BTreeMap<(String, Vec<u32>, String), Vec<&Pl
     groups
 }
 
-/// The whole run as one HTML page.
-pub fn html(name: &str, played: &[Played]) -> String {
+/// The whole run as one HTML page: what became of it by document, what does not hold, and every case by section with the
+/// exchange behind it.
+pub fn html(server: &str, played: &[Played]) -> String {
     let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>CalDAV conformance: {0}</title>\n<style>{STYLE}</style></head>\n<body><h1>CalDAV conformance: {0}</h1>\n<p>{1}</p>\n",
-        escape(name),
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>CalDAV conformance: {0}</title>\n<style>{STYLE}</style></head>\n<body><h1>CalDAV conformance: {0}</h1>\n<p>{1}.</p>\n",
+        escape(server),
         Totals::of(played)
     );
     out.push_str(&summary(played));
+    out.push_str(&what_does_not_hold(played));
     let groups = by_section(played);
     let mut document = "";
     for ((rfc, _, section), cases) in &groups {
         if rfc != document {
-            let _ = writeln!(out, "<h2 id=\"{0}\">{0}</h2>", escape(rfc));
+            let _ = writeln!(out, "<h2 id=\"{}\">{}</h2>", name(rfc), escape(rfc));
             document = rfc;
         }
-        let _ = writeln!(out, "<h3>{} {}</h3>", escape(rfc), escape(section));
+        out.push_str(&heading(rfc, section, cases));
         for one in cases {
             out.push_str(&row(one));
         }
@@ -241,7 +243,80 @@ pub fn html(name: &str, played: &[Played]) -> String {
     out
 }
 
-const STYLE: &str = "body{font:16px/1.4 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}details{margin:.2em 0}pre{background:#f4f4f4;padding:.6em;overflow:auto;white-space:pre-wrap}.passed{color:#176b1a}.failed,.healed{color:#a11212}.known{color:#8a5a00}.not{color:#666}";
+const STYLE: &str = "body{font:16px/1.4 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}td+td,th+th{text-align:right}h2{border-bottom:2px solid #ccc;margin-top:2em}h3{font-size:1em;margin:1.4em 0 .3em}h3 small,summary small{color:#666;font-weight:normal}details{margin:.2em 0 .2em 1em}details>p{margin:.4em 0}pre{font-size:13px;padding:.6em;margin:.3em 0;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere}.asked{background:#eef3fa;border-left:4px solid #5b86bd}.answered{background:#f5f5f2;border-left:4px solid #9a9a86}.passed{color:#176b1a}.failed,.healed{color:#a11212;font-weight:bold}.known{color:#8a5a00}.not{color:#666}";
+
+/// A section, with a link to its text and what became of its cases.
+fn heading(document: &str, section: &str, cases: &[&Played]) -> String {
+    let Totals {
+        passed,
+        failed,
+        known,
+        not_offered,
+        healed,
+    } = Totals::of(cases.iter().copied());
+    let counts = [
+        (passed, "hold"),
+        (failed + healed, "failed"),
+        (known, "known to differ"),
+        (not_offered, "not offered"),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let named = match document.strip_prefix("RFC ") {
+        Some(number) if !section.is_empty() => {
+            let kind = if section.starts_with(|c: char| c.is_ascii_digit()) {
+                "section"
+            } else {
+                "appendix"
+            };
+            format!(
+                "<a href=\"https://www.rfc-editor.org/rfc/rfc{number}#{kind}-{section}\">{} §{}</a>",
+                escape(document),
+                escape(section)
+            )
+        }
+        Some(_) => escape(document),
+        None => escape(section),
+    };
+    format!("<h3>{named} <small>{}</small></h3>\n", counts.join(", "))
+}
+
+/// A list of the cases that did not hold, each with the reason if it is a known one.
+fn what_does_not_hold(played: &[Played]) -> String {
+    let mut out = String::new();
+    for one in played {
+        let (class, why) = match &one.outcome {
+            Outcome::Failed(failure) => ("failed", &failure.expected),
+            Outcome::Known(reason, _) => ("known", reason),
+            Outcome::Healed(reason) => ("healed", reason),
+            Outcome::Passed | Outcome::NotOffered(_) => continue,
+        };
+        let _ = writeln!(
+            out,
+            "<li><a class=\"{class}\" href=\"#{}\">{}</a> <small>{}</small>",
+            anchor(one),
+            escape(&one.case.title),
+            escape(why)
+        );
+    }
+    if out.is_empty() {
+        return "<h2>What does not hold</h2>\n<p>Nothing.</p>\n".to_owned();
+    }
+    format!("<h2>What does not hold</h2>\n<ul>\n{out}</ul>\n")
+}
+
+/// What a document is linked by.
+fn name(document: &str) -> String {
+    escape(document).replace(' ', "-")
+}
+
+/// What a row is linked by.
+fn anchor(played: &Played) -> String {
+    format!("{}:{}", escape(&played.case.file), played.case.line)
+}
 
 /// What became of the cases of each document, in the order of `by_section`.
 pub fn documents(played: &[Played]) -> Vec<(String, Totals)> {
@@ -260,7 +335,8 @@ fn summary(played: &[Played]) -> String {
     for (rfc, t) in documents(played) {
         let _ = writeln!(
             out,
-            "<tr><td><a href=\"#{0}\">{0}</a><td>{1}<td>{2}<td>{3}<td>{4}<td>{5}</tr>",
+            "<tr><td><a href=\"#{}\">{}</a><td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+            name(&rfc),
             escape(&rfc),
             t.all(),
             t.passed,
@@ -282,11 +358,79 @@ fn row(played: &Played) -> String {
     } else {
         format!("<p>{}</p>", escape(&detail))
     };
+    let mut exchange = String::new();
+    for (question, answer) in &played.exchange {
+        let body = String::from_utf8_lossy(question.body.as_deref().unwrap_or_default());
+        let start = format!("{} {}", question.method, question.target);
+        exchange.push_str(&message("asked", &start, &question.headers, &body));
+        let status = answer.status.to_string();
+        exchange.push_str(&message(
+            "answered",
+            &status,
+            &answer.headers,
+            &answer.text(),
+        ));
+    }
     format!(
-        "<details><summary><span class=\"{class}\">{word}</span> {} <small>{}:{}</small></summary>{detail}<pre>{}</pre></details>\n",
+        "<details id=\"{}\"><summary><span class=\"{class}\">{word}</span> {} <small>{} · {}</small></summary>{detail}{exchange}</details>\n",
+        anchor(played),
         escape(&played.case.title),
-        escape(&played.case.file),
-        played.case.line,
-        escape(&exchange_text(&played.exchange))
+        escape(&source(played)),
+        anchor(played),
     )
+}
+
+/// A message, its XML laid out for reading.
+fn message(class: &str, start: &str, headers: &[(String, String)], body: &str) -> String {
+    let body = cut(body);
+    let body = if body.trim_start().starts_with('<') {
+        laid_out(&body)
+    } else {
+        body
+    };
+    let text = message_text(start, headers, &body);
+    format!("<pre class=\"{class}\">{}</pre>", escape(text.trim_end()))
+}
+
+/// XML with a line for each element that has no text before it.
+fn laid_out(xml: &str) -> String {
+    let mut out = String::new();
+    let mut depth = 0_usize;
+    for part in xml.split_inclusive('>') {
+        let tag = part.trim_start();
+        let closes = part.contains("</");
+        if closes {
+            depth = depth.saturating_sub(1);
+        }
+        // An element whose content is text ends on its line.
+        if tag.starts_with('<') && out.ends_with('>') {
+            out.push('\n');
+            out.push_str(&"  ".repeat(depth.min(MAX_INDENT)));
+            out.push_str(tag);
+        } else {
+            out.push_str(part);
+        }
+        let declares = tag.starts_with("<?") || tag.starts_with("<!");
+        if part.contains('<') && !closes && !declares && !part.ends_with("/>") {
+            depth += 1;
+        }
+    }
+    out
+}
+
+/// The deepest that XML is indented.
+const MAX_INDENT: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::laid_out;
+
+    #[test]
+    fn xml_is_laid_out_and_its_text_is_kept() {
+        let xml =
+            "<?xml version=\"1.0\"?>\n<a xmlns=\"x\"><b><c/><d>text &amp; more</d></b><e>1</e></a>";
+        let expected = "<?xml version=\"1.0\"?>\n<a xmlns=\"x\">\n  <b>\n    <c/>\n    <d>text &amp; more</d>\n  </b>\n  <e>1</e>\n</a>";
+        assert_eq!(laid_out(xml), expected);
+        assert_eq!(laid_out("<a>no end"), "<a>no end");
+    }
 }
