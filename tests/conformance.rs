@@ -28,6 +28,8 @@ fn every_case_holds() {
         insecure: false,
         users: Vec::new(),
         make_user: server.make_user(),
+        make_room: server.make_room(),
+        make_group: server.make_group(),
         mail: None,
         differs: differences(),
     };

@@ -66,6 +66,8 @@ fn every_client_sets_up_an_account_and_syncs() {
         insecure: false,
         users: vec![Account::default()],
         make_user: server.make_user(),
+        make_room: Vec::new(),
+        make_group: Vec::new(),
         mail: None,
         differs: Vec::new(),
     };

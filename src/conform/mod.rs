@@ -1,12 +1,13 @@
 //! The conformance suite's runner: plays the cases of `conformance/` against any CalDAV server.
 //!
 //! The cases are text (`case`, `words`) from a folder or the binary (`suite`), the server is found like a client finds
-//! it (`target`), each case is played over a small client of its own (`wire`, `tls`, `run`), judged (`expect`, `tree`, `meaning`) and reported (`report`).
+//! it (`target`, `people`), each case is played over a small client of its own (`wire`, `tls`, `run`), judged (`expect`, `tree`, `meaning`) and reported (`report`).
 //! The format is documented in `conformance/README.md`.
 
 pub mod case;
 pub mod expect;
 pub mod meaning;
+mod people;
 pub mod report;
 pub mod run;
 pub mod suite;

@@ -117,12 +117,7 @@ impl Player {
 
     fn prepare(&mut self, case: &Case) -> Result<Stage, Unplayed> {
         let text = case.all_text();
-        let roles = ROLES.iter().rposition(|role| {
-            text.contains(&format!(" as {role}\n"))
-                || text.contains(&format!("{{{role}."))
-                || text.contains(&format!("Inbox(\"{role}\""))
-        });
-        self.seat(case, roles.map_or(1, |i| i + 1).max(1))?;
+        self.seat(case, roles(&text))?;
         let users: BTreeMap<String, User> = ROLES
             .iter()
             .map(|r| (*r).to_owned())
@@ -152,6 +147,7 @@ impl Player {
             sweeps: false,
         };
         self.variables(&text, &mut stage)?;
+        self.bookable(&text, &mut stage)?;
         stage.variables.extend(case.texts.clone());
         Ok(stage)
     }
@@ -248,6 +244,22 @@ impl Player {
         Ok(())
     }
 
+    /// A room and a group of its own for each case that names them.
+    fn bookable(&mut self, text: &str, stage: &mut Stage) -> Result<(), Unplayed> {
+        for kind in ["room", "group"] {
+            let name = format!("{kind}.address");
+            if !text.contains(&format!("{{{name}}}")) {
+                continue;
+            }
+            let made = self.server.make_bookable(kind, &self.users);
+            let address = made
+                .map_err(Unplayed::Broken)?
+                .ok_or_else(|| Unplayed::NotOffered(format!("make-{kind}")))?;
+            stage.variables.insert(name, address);
+        }
+        Ok(())
+    }
+
     fn clean(&self, stage: &Stage) {
         for (role, path) in &stage.made {
             if let Some(user) = stage.users.get(role) {
@@ -270,6 +282,20 @@ impl Player {
             }
         }
     }
+}
+
+/// How many roles play in a case with this text.
+fn roles(text: &str) -> usize {
+    let last = ROLES.iter().rposition(|role| {
+        text.contains(&format!(" as {role}\n"))
+            || text.contains(&format!("{{{role}."))
+            || text.contains(&format!("Inbox(\"{role}\""))
+    });
+    let named = last.map_or(1, |index| index + 1);
+    // Somebody is in charge of a room, and two are in a group.
+    let kinds = [("{room.", 2), ("{group.", 3)];
+    let more = kinds.iter().filter(|(kind, _)| text.contains(kind));
+    more.map(|(_, count)| *count).fold(named, usize::max)
 }
 
 enum Unplayed {

@@ -4,15 +4,12 @@
 //! §3, RFC 4791 §6.2.1, RFC 6638 §2).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::people;
 use super::tls::Trust;
 use super::tree::{self, Node};
 use super::wire::{self, Answer, Origin, Question};
@@ -41,6 +38,12 @@ pub struct Target {
     /// A command that makes a user: `{name}` is replaced, the password comes on standard input.
     #[serde(default)]
     pub make_user: Vec<String>,
+    /// A command that makes a room: `{name}`, `{address}` and `{bob}`, who is in charge of it, are replaced.
+    #[serde(default)]
+    pub make_room: Vec<String>,
+    /// A command that makes a group: `{name}`, `{address}` and its members `{bob}` and `{carol}` are replaced.
+    #[serde(default)]
+    pub make_group: Vec<String>,
     /// A folder in which the server puts one file per mail it sends.
     #[serde(default)]
     pub mail: Option<String>,
@@ -169,37 +172,38 @@ impl Server {
         self.users_made += 1;
         let name = format!("user{}", self.users_made);
         let password = format!("correct horse {name}");
-        let words: Vec<String> = self
-            .target
-            .make_user
-            .iter()
-            .map(|w| w.replace("{name}", &name))
-            .collect();
-        let (program, arguments) = words.split_first().ok_or("make-user is empty")?;
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|e| format!("{program}: {e}"))?;
-        let mut input = child.stdin.take().ok_or("no standard input")?;
-        input
-            .write_all(format!("{password}\n").as_bytes())
-            .map_err(|e| e.to_string())?;
-        drop(input);
-        let output = child.wait_with_output().map_err(|e| e.to_string())?;
-        if !output.status.success() {
-            return Err(format!(
-                "{}: {}",
-                words.join(" "),
-                String::from_utf8_lossy(&output.stderr)
-            ));
-        }
+        people::make(&self.target.make_user, &[("name", &name)], &password)?;
         Ok(Account {
             name,
             password: Some(password),
         })
+    }
+
+    /// The address of a new room or group, none if the target cannot make them. Bob is in charge of the room; bob and
+    /// carol are in the group.
+    pub fn make_bookable(&mut self, kind: &str, users: &[User]) -> Result<Option<String>, String> {
+        let command = match kind {
+            "room" => self.target.make_room.clone(),
+            _ => self.target.make_group.clone(),
+        };
+        let [alice, bob, rest @ ..] = users else {
+            return Ok(None);
+        };
+        let domain = alice.address.as_deref().and_then(|a| a.split_once('@'));
+        let (false, Some((_, domain))) = (command.is_empty(), domain) else {
+            return Ok(None);
+        };
+        let name = self.unique();
+        let address = format!("{name}@{domain}");
+        let carol = rest.first().map_or("", |user| &user.name);
+        let values = [
+            ("name", name.as_str()),
+            ("address", &address),
+            ("bob", &bob.name),
+            ("carol", carol),
+        ];
+        people::make(&command, &values, "")?;
+        Ok(Some(format!("mailto:{address}")))
     }
 
     /// Asks as a user, with the body's type guessed where none is given.

@@ -151,23 +151,27 @@ impl Running {
 
     /// The arguments that make a user, for the suite's target.
     pub fn make_user(&self) -> Vec<String> {
+        self.words(
+            "user add {name} --name Person_{name} --address {name}@example.org --password-stdin",
+        )
+    }
+
+    /// The arguments that make a room with somebody in charge.
+    pub fn make_room(&self) -> Vec<String> {
+        self.words("resource add {name} --type room --address {address} --in-charge {bob}")
+    }
+
+    /// The arguments that make a group of two.
+    pub fn make_group(&self) -> Vec<String> {
+        self.words("group add {name} --address {address} --member {bob} --member {carol}")
+    }
+
+    /// The program on the data directory, with these words; `_` in a word is a space.
+    fn words(&self, words: &str) -> Vec<String> {
+        let start = [env!("CARGO_BIN_EXE_kalends"), "--data"].map(str::to_owned);
         let data = self.data.display().to_string();
-        let words = [
-            env!("CARGO_BIN_EXE_kalends"),
-            "--data",
-            &data,
-            "user",
-            "add",
-            "{name}",
-        ];
-        let more = [
-            "--name",
-            "Person {name}",
-            "--address",
-            "{name}@example.org",
-            "--password-stdin",
-        ];
-        words.iter().chain(&more).map(|w| (*w).to_owned()).collect()
+        let words = words.split(' ').map(|word| word.replace('_', " "));
+        start.into_iter().chain([data]).chain(words).collect()
     }
 
     /// Kills the process at once, as a crash does (SIGKILL).
