@@ -35,8 +35,9 @@ fn main() -> io::Result<()> {
 fn find(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // `sentences` is what coverage.md is made of; a run needs none of it.
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "sentences") {
+        // These are what coverage.md is made of; a run needs none of them.
+        let lists = ["sentences", "left-out"].map(Some);
+        if path.is_dir() && !lists.contains(&path.file_name().and_then(|name| name.to_str())) {
             find(&path, found)?;
         } else if path.extension().is_some_and(|e| e == "dav" || e == "txt") {
             found.push(path);

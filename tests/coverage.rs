@@ -1,7 +1,8 @@
 //! What the conformance suite shows: `conformance/coverage.md` lists each sentence that binds a server with its cases,
 //! `conformance/deviations.md` what the server does otherwise on purpose, and for whom.
 //!
-//! Both are made here, of `conformance/sentences/` and of the tables, and are compared with what the tree has.
+//! Both are made here, of `conformance/sentences/` and of the tables, and are compared with what the tree has. That no
+//! sentence is forgotten is seen by `testdata/sentences.txt`, which `tests/sentences.py` makes of the standards.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -84,7 +85,11 @@ fn sentence(path: &Path, block: &str) -> Sentence {
 }
 
 fn documents() -> Vec<(String, Vec<Sentence>)> {
-    let folder = fs::read_dir(conformance().join("sentences")).unwrap();
+    documents_in("sentences")
+}
+
+fn documents_in(folder: &str) -> Vec<(String, Vec<Sentence>)> {
+    let folder = fs::read_dir(conformance().join(folder)).unwrap();
     let mut files: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.iter().map(|path| read(path)).collect()
@@ -108,6 +113,42 @@ fn each_sentence_has_cases_or_the_reason_why_not() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_sentence_is_listed_or_left_out() {
+    let keys = |folder| -> BTreeSet<String> {
+        let all = documents_in(folder).into_iter();
+        let keys = |(document, sentences): (String, Vec<Sentence>)| {
+            let key = move |s: Sentence| format!("{document} {}", s.key);
+            sentences.into_iter().map(key).collect::<Vec<_>>()
+        };
+        all.flat_map(keys).collect()
+    };
+    let (listed, left_out) = (keys("sentences"), keys("left-out"));
+    let twice: Vec<_> = listed.intersection(&left_out).collect();
+    assert!(twice.is_empty(), "listed and left out: {twice:#?}");
+    let found = include_str!("../testdata/sentences.txt").lines();
+    let found: BTreeSet<String> = found.map(str::to_owned).collect();
+    let forgotten = found
+        .iter()
+        .filter(|f| !listed.contains(*f) && !left_out.contains(*f));
+    let forgotten: Vec<_> = forgotten.collect();
+    assert!(forgotten.is_empty(), "in neither list: {forgotten:#?}");
+    let unknown: Vec<_> = left_out.difference(&found).collect();
+    assert!(
+        unknown.is_empty(),
+        "there is no such sentence: {unknown:#?}"
+    );
+    for (document, sentences) in documents_in("left-out") {
+        for sentence in sentences {
+            assert!(
+                !sentence.says.is_empty(),
+                "{document} {}: why?",
+                sentence.key
+            );
+        }
+    }
 }
 
 #[test]
@@ -164,7 +205,8 @@ fn the_coverage_is_up_to_date() {
     let made = format!(
         "# What the cases show\n\n\
          Each sentence with MUST or SHOULD that binds a server and can be seen from outside, said in our words after its\n\
-         first words, and the cases that show it, or why there is none. Made of `sentences/` by `tests/coverage.rs`.\n\n\
+         first words, and the cases that show it, or why there is none. Made of `sentences/` by `tests/coverage.rs`. Sentences that bind\n\
+         others than servers, or are about locks, are in `left-out/`, with the reason; a test sees that none is forgotten.\n\n\
          {summary}{rows}"
     );
     compare("coverage.md", &made);
