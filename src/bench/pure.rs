@@ -13,9 +13,10 @@ const OBJECTS: usize = 5_000;
 
 /// Reading and printing against a bare pass over the same bytes, a month of an old rule against a bare loop.
 pub(super) fn run(options: &Options) -> Result<Vec<Row>, String> {
-    let text: String = (0..OBJECTS)
+    let objects: Vec<String> = (0..OBJECTS)
         .map(|n| calendars::object(n, OBJECTS))
         .collect();
+    let text = objects.concat();
     let bytes = text.as_bytes();
     let parsed = ical::parse(bytes, &ical::Limits::default());
     if parsed.calendars.len() != OBJECTS {
@@ -24,6 +25,10 @@ pub(super) fn run(options: &Options) -> Result<Vec<Row>, String> {
     let bare = rate(options, || bare_pass(bytes));
     let parse = rate(options, || {
         ical::parse(bytes, &ical::Limits::default()).calendars.len()
+    });
+    let each = rate(options, || {
+        let read = |text: &String| ical::parse(text.as_bytes(), &ical::Limits::default());
+        objects.iter().map(|text| read(text).calendars.len()).sum()
     });
     let print = rate(options, || printed(&parsed.calendars));
     let megabytes = bytes.len() as f64 / 1e6;
@@ -39,6 +44,7 @@ pub(super) fn run(options: &Options) -> Result<Vec<Row>, String> {
     };
     Ok(vec![
         against("parse", parse),
+        against("parse, object by object", each),
         against("print", print),
         month(options)?,
     ])

@@ -8,12 +8,30 @@ use super::property::Property;
 /// their logical lines are: folding and place do not count.
 #[derive(Clone, Debug)]
 pub struct Component {
-    name: String,
+    name: Cow<'static, str>,
     /// What it contains, in order.
     pub items: Vec<Item>,
     number: u32,
     frame: Option<Box<Frame>>,
 }
+
+/// Names that cost no allocation. RFC 5545 §3.6, RFC 7953 §3.1, RFC 9073 §7.1
+const NAMES: [&str; 14] = [
+    "VEVENT",
+    "VALARM",
+    "VCALENDAR",
+    "VTIMEZONE",
+    "STANDARD",
+    "DAYLIGHT",
+    "VTODO",
+    "VJOURNAL",
+    "VFREEBUSY",
+    "VAVAILABILITY",
+    "AVAILABLE",
+    "PARTICIPANT",
+    "VLOCATION",
+    "VRESOURCE",
+];
 
 /// Something inside a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +62,18 @@ impl Component {
     /// An empty component. Characters that may not stand in a name are left out.
     #[must_use]
     pub fn new(name: &str) -> Component {
-        Component::read(super::text::clean_name(name).into_owned(), 0)
+        Component::read(&super::text::clean_name(name), 0)
     }
 
     /// A component whose BEGIN the reader found at a line of the input.
-    pub(crate) fn read(name: String, number: u32) -> Component {
+    pub(crate) fn read(name: &str, number: u32) -> Component {
+        let known = NAMES.iter().find(|known| **known == name);
         Component {
-            name,
-            items: Vec::with_capacity(8),
+            name: known.map_or_else(
+                || Cow::Owned(name.to_owned()),
+                |known| Cow::Borrowed(*known),
+            ),
+            items: Vec::new(),
             number,
             frame: None,
         }
@@ -75,7 +97,7 @@ impl Component {
     /// Whether this is its name, in any case.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        self.name == name || self.name.eq_ignore_ascii_case(name)
     }
 
     /// The line of the input where it begins, from 1; 0 when code made it.

@@ -3,11 +3,12 @@
 //! **Gaps**: text in other charsets than UTF-8 is read with replacement characters; whoever knows
 //! the charset decodes it first. Lines that end in a carriage return alone are one line.
 
-use std::io::BufRead;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::component::{Component, Frame, Item, Junk};
 use super::problem::{Problem, ProblemKind, Severity};
-use super::property::{Form, Property, find_unquoted};
+use super::property::{self, Form, Property, find_unquoted};
 use super::text::is_forbidden;
 
 /// How much the reader takes in.
@@ -58,24 +59,28 @@ impl Parsed {
 /// Reads a stream of components. RFC 5545 §3.4
 #[must_use]
 pub fn parse(input: &[u8], limits: &Limits) -> Parsed {
+    let fits = input.len() <= limits.bytes;
+    let text = std::str::from_utf8(input).ok().filter(|_| fits);
     let mut reader = Reader {
         input,
-        text: std::str::from_utf8(input).ok(),
-        plain: is_plain(input),
+        text,
+        shared: Arc::from(text.unwrap_or_default()),
+        plain: fits && is_plain(input),
         place: 0,
         line: 0,
         limits,
         problems: Vec::new(),
         listed: [0; 2],
         open: Vec::new(),
+        items: Vec::new(),
         skipped: 0,
         done: Vec::new(),
         unfolded: Vec::new(),
     };
-    if input.len() > limits.bytes {
-        reader.problem(0, ProblemKind::TooLarge);
-    } else {
+    if fits {
         reader.read();
+    } else {
+        reader.problem(0, ProblemKind::TooLarge);
     }
     reader.problems.sort_by_key(|problem| problem.line);
     Parsed {
@@ -88,6 +93,8 @@ struct Reader<'a> {
     input: &'a [u8],
     /// The input, if all of it is UTF-8.
     text: Option<&'a str>,
+    /// The same as a value that properties share.
+    shared: Arc<str>,
     /// Whether there are no control characters in any line.
     plain: bool,
     place: usize,
@@ -99,6 +106,8 @@ struct Reader<'a> {
     listed: [usize; 2],
     /// Components whose END has not come, outermost first.
     open: Vec<Open>,
+    /// What the open components contain, those of the outermost first.
+    items: Vec<Item>,
     /// How many components beyond the depth limit are open.
     skipped: usize,
     done: Vec<Component>,
@@ -109,6 +118,8 @@ struct Reader<'a> {
 /// A component whose END has not come.
 struct Open {
     component: Component,
+    /// Where in [`Reader::items`] begins what it contains.
+    first: usize,
     /// The BEGIN line, where it is not as we write it.
     begin: Option<Box<[u8]>>,
 }
@@ -200,27 +211,40 @@ impl<'a> Reader<'a> {
         if bytes.len() > self.limits.line_bytes {
             self.problem(line.number, ProblemKind::LineTooLong);
         }
+        let end = line.start + line.raw.len();
         let whole = self.text.filter(|_| !line.folded);
-        let text = match whole.and_then(|text| text.get(line.start..line.start + bytes.len())) {
-            Some(text) => Some(text),
-            None => std::str::from_utf8(bytes).ok(),
-        };
-        let (text, form) = match text {
-            Some(text) => (text.to_owned(), line.form()),
-            None => {
-                self.problem(line.number, ProblemKind::NotUtf8);
-                let text = String::from_utf8_lossy(bytes).into_owned();
-                (text, Form::Raw(line.raw.into()))
+        match whole.and_then(|text| text.get(line.start..end)) {
+            Some(text) => {
+                if let Some(places) = self.content_line(line, text) {
+                    let shared = Arc::clone(&self.shared);
+                    let text = property::Line::of(shared, line.start, end);
+                    self.property(line, text, places, line.form());
+                }
             }
-        };
+            None => self.own_line(line, bytes),
+        }
         self.unfolded = unfolded;
-        self.content_line(line, text, form);
     }
 
-    fn content_line(&mut self, line: &Line<'a>, text: String, form: Form) {
+    /// A line that is no piece of the shared text: it was folded, or not all of the input is UTF-8.
+    fn own_line(&mut self, line: &Line<'a>, bytes: &[u8]) {
+        let (text, form) = match std::str::from_utf8(bytes) {
+            Ok(text) => (Cow::Borrowed(text), line.form()),
+            Err(_) => {
+                self.problem(line.number, ProblemKind::NotUtf8);
+                (String::from_utf8_lossy(bytes), Form::Raw(line.raw.into()))
+            }
+        };
+        if let Some(places) = self.content_line(line, &text) {
+            self.property(line, text.into_owned().into(), places, form);
+        }
+    }
+
+    /// Where the name of a property ends and where its colon stands. What is no property is done
+    /// with here.
+    fn content_line(&mut self, line: &Line<'a>, text: &str) -> Option<(usize, usize)> {
         let bytes = text.as_bytes();
-        let name_end = bytes.iter().position(|byte| matches!(byte, b':' | b';'));
-        let name_end = name_end.unwrap_or(bytes.len());
+        let (name_end, name) = read_name(bytes);
         let colon = match bytes.get(name_end) {
             Some(b':') => Some(name_end),
             Some(_) => find_unquoted(bytes.get(name_end..).unwrap_or_default(), b':')
@@ -228,29 +252,35 @@ impl<'a> Reader<'a> {
             None => None,
         };
         if name_end == 5 && is_keyword(bytes, b"BEGIN") {
-            return self.begin(line, &text, colon);
-        }
-        if name_end == 3 && is_keyword(bytes, b"END") {
-            return self.end(line, &text, colon);
-        }
-        if self.skipped > 0 {
-            return self.junk(line);
-        }
-        if self.open.is_empty() {
-            return self.problem(line.number, ProblemKind::Outside);
-        }
-        let name = bytes.get(..name_end).unwrap_or_default();
-        let Some(goodness) = name_problem(name, colon.is_some()) else {
+            self.begin(line, text, colon);
+        } else if name_end == 3 && is_keyword(bytes, b"END") {
+            self.end(line, text, colon);
+        } else if self.skipped > 0 {
+            self.junk(line);
+        } else if self.open.is_empty() {
+            self.problem(line.number, ProblemKind::Outside);
+        } else if let Some(goodness) = name_problem(bytes, name_end, name, colon.is_some()) {
+            self.check_line(line.number, text, name_end, colon);
+            if let Some(kind) = goodness {
+                self.problem(line.number, kind);
+            }
+            return Some((name_end, colon.unwrap_or(text.len())));
+        } else {
             self.problem(line.number, ProblemKind::NotContentLine);
-            return self.junk(line);
-        };
-        self.check_line(line.number, &text, name_end, colon);
-        if let Some(kind) = goodness {
-            self.problem(line.number, kind);
+            self.junk(line);
         }
-        let colon = colon.unwrap_or(text.len());
-        let property = Property::read(text, name_end, colon, form).at_line(line.number);
-        self.keep(Item::Property(property));
+        None
+    }
+
+    fn property(
+        &mut self,
+        line: &Line<'a>,
+        text: property::Line,
+        places: (usize, usize),
+        form: Form,
+    ) {
+        let property = Property::read(text, places, form, line.number);
+        self.items.push(Item::Property(property));
     }
 
     /// Notes control characters and parameters without value or closing quote.
@@ -258,16 +288,13 @@ impl<'a> Reader<'a> {
         if !self.plain && text.contains(is_forbidden) {
             self.problem(number, ProblemKind::ControlCharacter);
         }
-        let section = text.get(name_end..colon.unwrap_or(text.len()));
-        if let Some(section) = section.filter(|section| !section.is_empty()) {
-            let quotes = section.bytes().filter(|byte| *byte == b'"').count();
-            let empty = section
-                .split(';')
-                .skip(1)
-                .any(|part| part.is_empty() || part.starts_with('='));
-            if quotes % 2 == 1 || (quotes == 0 && (empty || !section.contains('='))) {
-                self.problem(number, ProblemKind::Parameter);
-            }
+        let section = text.as_bytes().get(name_end..colon.unwrap_or(text.len()));
+        let Some(section) = section.filter(|section| !section.is_empty()) else {
+            return;
+        };
+        let quotes = section.iter().filter(|byte| **byte == b'"').count();
+        if quotes % 2 == 1 || (quotes == 0 && is_odd_section(section)) {
+            self.problem(number, ProblemKind::Parameter);
         }
     }
 
@@ -294,7 +321,8 @@ impl<'a> Reader<'a> {
             self.problem(line.number, ProblemKind::Frame);
         }
         self.open.push(Open {
-            component: Component::read(name.to_owned(), line.number),
+            component: Component::read(name, line.number),
+            first: self.items.len(),
             begin: (!canonical).then(|| line.raw.into()),
         });
     }
@@ -305,7 +333,7 @@ impl<'a> Reader<'a> {
             return self.junk(line);
         }
         let name = component_name(text, colon);
-        if !self.open.iter().any(|open| open.component.is(name)) {
+        if !self.open.iter().rev().any(|open| open.component.is(name)) {
             self.problem(line.number, ProblemKind::UnexpectedEnd);
             return self.junk(line);
         }
@@ -322,8 +350,10 @@ impl<'a> Reader<'a> {
     fn close(&mut self, open: Open, end: Option<&[u8]>) {
         let Open {
             mut component,
+            first,
             begin,
         } = open;
+        component.items = self.items.drain(first..).collect();
         let name = component.name().as_bytes();
         let canonical = end.is_none_or(|end| end.strip_prefix(b"END:") == Some(name));
         if begin.is_some() || !canonical {
@@ -331,24 +361,21 @@ impl<'a> Reader<'a> {
             let end = end.map_or_else(|| [b"END:", name].concat().into(), Into::into);
             component.set_frame(Frame { begin, end });
         }
-        match self.open.last_mut() {
-            Some(parent) => parent.component.items.push(Item::Component(component)),
-            None => self.done.push(component),
-        }
-    }
-
-    fn keep(&mut self, item: Item) {
-        if let Some(open) = self.open.last_mut() {
-            open.component.items.push(item);
+        if self.open.is_empty() {
+            self.done.push(component);
+        } else {
+            self.items.push(Item::Component(component));
         }
     }
 
     /// Keeps a line as it came.
     fn junk(&mut self, line: &Line<'a>) {
-        self.keep(Item::Junk(Junk {
-            raw: line.raw.into(),
-            number: line.number,
-        }));
+        if !self.open.is_empty() {
+            self.items.push(Item::Junk(Junk {
+                raw: line.raw.into(),
+                number: line.number,
+            }));
+        }
     }
 
     fn problem(&mut self, line: u32, kind: ProblemKind) {
@@ -388,12 +415,10 @@ fn is_plain(input: &[u8]) -> bool {
     !controls && !lone
 }
 
-/// The text up to and with its first line feed. This is how the standard library lends its fast
-/// search for a byte; reading from a slice cannot fail.
+/// The text up to and with its first line feed.
 fn first_line(text: &[u8]) -> &[u8] {
-    let mut rest = text;
-    let length = rest.skip_until(b'\n').unwrap_or(text.len());
-    text.get(..length).unwrap_or(text)
+    let end = memchr::memchr(b'\n', text).map_or(text.len(), |place| place + 1);
+    text.get(..end).unwrap_or(text)
 }
 
 /// A line without the carriage returns at its end.
@@ -417,22 +442,81 @@ fn component_name(line: &str, colon: Option<usize>) -> &str {
         .trim()
 }
 
+/// What the letters of a name are like, the worst of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Letters {
+    /// Letters, digits and hyphens. RFC 5545 §3.1
+    Good,
+    /// With signs that programs write in the names they invent: underscores, dots, slashes.
+    Odd,
+    Bad,
+    /// What ends a name.
+    End,
+}
+
+impl Letters {
+    const fn of(byte: u8) -> Letters {
+        match byte {
+            b':' | b';' => Letters::End,
+            b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Letters::Good,
+            b'"' | b'\\' | b',' | b'=' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b'{' | b'}' => {
+                Letters::Bad
+            }
+            b'!'..=b'~' => Letters::Odd,
+            _ => Letters::Bad,
+        }
+    }
+}
+
+/// [`Letters::of`] each byte.
+const LETTERS: [Letters; 256] = {
+    let mut table = [Letters::Bad; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = Letters::of(byte);
+        byte += 1;
+    }
+    table
+};
+
+/// Where the name of a line ends, and what it is like.
+fn read_name(line: &[u8]) -> (usize, Letters) {
+    let mut worst = Letters::Good;
+    for (place, byte) in line.iter().enumerate() {
+        let letters = LETTERS.get(usize::from(*byte));
+        match letters.copied().unwrap_or(Letters::Bad) {
+            Letters::Good => {}
+            Letters::End => return (place, worst),
+            letters => worst = worst.max(letters),
+        }
+    }
+    (line.len(), worst)
+}
+
 /// Whether a name makes its line a property (the outer answer), and what is wrong with it.
 ///
-/// Programs write underscores, dots and slashes in the names they invent. A blank in front of the
-/// first colon means a line that lost its folding.
-fn name_problem(name: &[u8], has_colon: bool) -> Option<Option<ProblemKind>> {
-    if name.is_empty() {
-        return None;
+/// A blank in front of the first colon means a line that lost its folding.
+fn name_problem(
+    line: &[u8],
+    name_end: usize,
+    letters: Letters,
+    has_colon: bool,
+) -> Option<Option<ProblemKind>> {
+    match letters {
+        _ if name_end == 0 => None,
+        Letters::Good if has_colon => Some(None),
+        Letters::Odd if has_colon => Some(Some(ProblemKind::Name)),
+        Letters::Good if is_keyword(line, b"X-") => Some(Some(ProblemKind::NoValue)),
+        Letters::Good | Letters::Odd | Letters::Bad | Letters::End => None,
     }
-    let good = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-    let odd = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\,=()<>[]{}".contains(byte);
-    if !has_colon {
-        let invented = name.iter().all(good) && is_keyword(name, b"X-");
-        return invented.then_some(Some(ProblemKind::NoValue));
-    }
-    if name.iter().all(good) {
-        return Some(None);
-    }
-    name.iter().all(odd).then_some(Some(ProblemKind::Name))
+}
+
+/// Whether a parameter has no name, or there is no value at all. Parameters without quotes only.
+fn is_odd_section(section: &[u8]) -> bool {
+    let next = section.iter().skip(1).map(Some).chain([None]);
+    let empty = section
+        .iter()
+        .zip(next)
+        .any(|(byte, next)| *byte == b';' && matches!(next, None | Some(b';' | b'=')));
+    empty || !section.contains(&b'=')
 }

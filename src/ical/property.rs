@@ -1,9 +1,10 @@
 //! A property: one content line (RFC 5545 §3.1), kept as it was written.
 //!
-//! A property holds its logical line (unfolded) in one string and finds name, parameters and value
-//! in it. What nobody edits is printed as it came.
+//! A property holds its logical line (unfolded), a part of the text it was read from, and finds
+//! name, parameters and value in it. What nobody edits is printed as it came.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::text::{
     clean_name, clean_value, decode_param, escape, push_param_value, split_list, unescape,
@@ -13,14 +14,40 @@ use super::time::When;
 /// One content line. Two are equal when their logical lines are: folding and place do not count.
 #[derive(Clone, Debug)]
 pub struct Property {
-    /// The logical line: name, parameters, colon, value.
-    line: String,
+    line: Line,
     /// Where the name ends.
     name_end: usize,
     /// Where the colon stands; the length of the line when there is none.
     colon: usize,
     number: u32,
     form: Form,
+}
+
+/// A logical line: name, parameters, colon, value. All lines of an input share its text, because an
+/// allocation for each costs more than all the rest of reading it.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    text: Arc<str>,
+    start: usize,
+    end: usize,
+}
+
+impl Line {
+    /// The line between two places of a text.
+    pub(crate) fn of(text: Arc<str>, start: usize, end: usize) -> Line {
+        Line { text, start, end }
+    }
+
+    fn as_str(&self) -> &str {
+        self.text.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+impl From<String> for Line {
+    fn from(line: String) -> Line {
+        let end = line.len();
+        Line::of(line.into(), 0, end)
+    }
 }
 
 /// How a property is printed.
@@ -50,7 +77,7 @@ impl Property {
     pub fn new(name: &str, value: &str) -> Property {
         let (name, value) = (clean_name(name), clean_value(value));
         Property {
-            line: format!("{name}:{value}"),
+            line: format!("{name}:{value}").into(),
             name_end: name.len(),
             colon: name.len(),
             number: 0,
@@ -73,20 +100,21 @@ impl Property {
         property
     }
 
-    /// A property as the reader found it.
-    pub(crate) fn read(line: String, name_end: usize, colon: usize, form: Form) -> Property {
+    /// A property as the reader found it: its line, where in it the name ends and the colon stands,
+    /// and its place in the input.
+    pub(crate) fn read(
+        line: Line,
+        (name_end, colon): (usize, usize),
+        form: Form,
+        number: u32,
+    ) -> Property {
         Property {
             line,
             name_end,
             colon,
-            number: 0,
+            number,
             form,
         }
-    }
-
-    /// The same property found at a line of the input.
-    pub(crate) fn at_line(self, number: u32) -> Property {
-        Property { number, ..self }
     }
 
     /// How it is printed.
@@ -97,7 +125,7 @@ impl Property {
     /// The name as written.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.line.get(..self.name_end).unwrap_or_default()
+        self.line().get(..self.name_end).unwrap_or_default()
     }
 
     /// Whether this is its name, in any case.
@@ -109,7 +137,7 @@ impl Property {
     /// The logical line: unfolded, without a line end.
     #[must_use]
     pub fn line(&self) -> &str {
-        &self.line
+        self.line.as_str()
     }
 
     /// The line of the input where it begins, from 1; 0 when code made it.
@@ -121,7 +149,7 @@ impl Property {
     /// The value as written, unfolded and still escaped.
     #[must_use]
     pub fn value(&self) -> &str {
-        self.line.get(self.colon + 1..).unwrap_or_default()
+        self.line().get(self.colon + 1..).unwrap_or_default()
     }
 
     /// The value read as one TEXT. RFC 5545 §3.3.11
@@ -138,14 +166,13 @@ impl Property {
 
     /// Replaces the value by one that is already in the form its type demands; the parameters stay.
     pub fn set_value(&mut self, value: &str) {
-        if self.value() == value && self.colon < self.line.len() {
+        if self.value() == value && self.colon < self.line().len() {
             return;
         }
         self.close_quotes();
-        self.line.truncate(self.colon);
-        self.line.push(':');
-        self.line.push_str(&clean_value(value));
-        self.form = Form::Folded;
+        let head = self.line().get(..self.colon).unwrap_or_default();
+        let line = format!("{head}:{}", clean_value(value));
+        self.rewrite(line, self.colon);
     }
 
     /// Replaces the value by a TEXT; the parameters stay. RFC 5545 §3.3.11
@@ -248,19 +275,26 @@ impl Property {
         let colon = line.len();
         line.push(':');
         line.push_str(self.value());
-        (self.line, self.colon, self.form) = (line, colon, Form::Folded);
+        self.rewrite(line, colon);
+    }
+
+    /// Puts another line in place of this one, with the same name.
+    fn rewrite(&mut self, line: String, colon: usize) {
+        (self.line, self.colon, self.form) = (line.into(), colon, Form::Folded);
     }
 
     /// The parameters as written, each after its semicolon.
     fn section(&self) -> &str {
-        self.line.get(self.name_end..self.colon).unwrap_or_default()
+        self.line()
+            .get(self.name_end..self.colon)
+            .unwrap_or_default()
     }
 
     /// Puts `written` (a semicolon and a parameter, or nothing) in place of the first parameter of
     /// that name, removes the others of that name.
     fn replace_param(&mut self, name: &str, written: &str) {
         self.close_quotes();
-        let mut line = String::with_capacity(self.line.len() + written.len());
+        let mut line = String::with_capacity(self.line().len() + written.len());
         line.push_str(self.name());
         let mut rest = Some(written);
         for param in self.params() {
@@ -275,17 +309,15 @@ impl Property {
         let colon = line.len();
         line.push(':');
         line.push_str(self.value());
-        if line != self.line {
-            self.line = line;
-            self.colon = colon;
-            self.form = Form::Folded;
+        if line != self.line() {
+            self.rewrite(line, colon);
         }
     }
 }
 
 impl PartialEq for Property {
     fn eq(&self, other: &Property) -> bool {
-        self.line == other.line
+        self.line() == other.line()
     }
 }
 
