@@ -14,6 +14,7 @@ pub mod filter;
 mod freebusy;
 mod get;
 pub mod import;
+mod leap_seconds;
 pub mod limits;
 pub mod matching;
 mod mkcalendar;

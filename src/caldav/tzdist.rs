@@ -1,13 +1,13 @@
 //! A time zone data distribution service from the server's own zone data: RFC 7808.
 //!
-//! The actions capabilities, list, get, expand and find. Answers follow from the zone data alone, so
+//! The actions capabilities, list, get, expand, find and leapseconds. Answers follow from the zone data alone, so
 //! their entity tags and the synchronization token are its version.
 //!
-//! **Gaps**: no leapseconds (the data has none), no truncation by the client, no aliases: every name
-//! is listed as a zone.
+//! **Gaps**, both of them things a server may leave out: no truncation ("the server will supply only
+//! untruncated data", RFC 7808 §3.9), no aliases: every name is listed as a zone.
 
 use super::accept::Accept;
-use super::zone;
+use super::{leap_seconds, zone};
 use crate::dav::{Path, Request, Response};
 use crate::ical::Format;
 use crate::ical::empty_calendar;
@@ -27,6 +27,7 @@ pub fn answer(segments: &[String], request: &Request) -> Response {
         ["capabilities"] => Ok(json(capabilities(&request.prefix))),
         ["zones"] if query.has("pattern") => find(&query),
         ["zones"] => list(&query),
+        ["leapseconds"] => Ok(json(leap_seconds::answer())),
         ["zones", id] => get(id, &query, request),
         ["zones", id, "observances"] => expand(id, &query),
         _ => Err(Problem(404, "invalid-action", "There is no such action.")),
@@ -129,6 +130,7 @@ fn capabilities(prefix: &str) -> String {
         action("get", "zones{/tzid}", &[]),
         action("expand", "zones{/tzid}/observances{?start,end}", &range),
         action("find", "zones{?pattern}", &[parameter("pattern", true)]),
+        action("leapseconds", "leapseconds", &[]),
     ];
     format!(
         "{{\"version\":1,\"info\":{{\"primary-source\":{},\"formats\":[\"text/calendar\",\
