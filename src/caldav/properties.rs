@@ -118,18 +118,27 @@ fn time(instant: Timestamp, out: &mut Writer) -> Found {
     Found::Yes
 }
 
-/// CALDAV:calendar-timezone. RFC 4791 §5.2.2; of an identifier, the definition. RFC 7809 §3.1.5
+/// CALDAV:calendar-timezone, RFC 4791 §5.2.2; of an identifier, the definition, RFC 7809 §3.1.5.
+///
+/// "This property SHOULD be defined on all calendar collections": one without a zone of its own
+/// tells that of its owner, by which its floating times are read.
 pub(super) fn timezone(reading: &Reading<'_>, out: &mut Writer) -> Found {
-    let collection = reading.resource.collection();
-    match collection.and_then(|c| c.settings.timezone.as_ref()) {
-        Some(Timezone::Text(text)) => out.text(text),
-        Some(Timezone::Id(id)) => match zone::definition(id) {
-            Some(text) => out.text(&text),
-            None => return Found::No,
-        },
-        None => return Found::No,
-    }
-    Found::Yes
+    let text = match own_timezone(reading) {
+        Some(Timezone::Text(text)) => Some(text.clone()),
+        Some(Timezone::Id(id)) => zone::definition(id),
+        None => owners_timezone(reading).and_then(zone::definition),
+    };
+    out.text(text.as_deref().unwrap_or_default());
+    Found::when(text.is_some())
+}
+
+fn own_timezone<'a>(reading: &Reading<'a>) -> Option<&'a Timezone> {
+    reading.resource.collection()?.settings.timezone.as_ref()
+}
+
+/// The zone of the owner of a calendar.
+fn owners_timezone<'a>(reading: &Reading<'a>) -> Option<&'a str> {
+    reading.resource.owner()?.timezone.as_deref()
 }
 
 /// Sets CALDAV:calendar-timezone. RFC 4791 §5.2.10
@@ -149,11 +158,12 @@ pub(super) const SET_TIMEZONE: SetFn = |cx, draft, element| {
 /// CALDAV:calendar-timezone-id. RFC 7809 §5.2
 pub(super) fn timezone_id(reading: &Reading<'_>, out: &mut Writer) -> Found {
     let limits = Limits::of(&reading.cx.shared.limits).ical;
-    let collection = reading.resource.collection();
-    let id = match collection.and_then(|c| c.settings.timezone.as_ref()) {
+    let id = match own_timezone(reading) {
         Some(Timezone::Id(id)) => Some(id.clone()),
         Some(Timezone::Text(text)) => zone::id_of_text(text, &limits),
-        None => None,
+        None => owners_timezone(reading)
+            .filter(|id| zone::named(id).is_some())
+            .map(str::to_owned),
     };
     out.text(id.as_deref().unwrap_or_default());
     Found::when(id.is_some())

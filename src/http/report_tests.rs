@@ -1,7 +1,9 @@
 //! The reports of WebDAV, asked as clients ask.
 
-use super::world::{World, condition, multistatus, property, propfind};
+use super::world::{World, by, condition, multistatus, property, propfind};
+use crate::auth::accounts::{self, Edit};
 use crate::dav::Response;
+use crate::store::PrincipalKind;
 use crate::xml::{CALENDARSERVER, Element, Name};
 
 fn sync(token: &str, level: &str, limit: Option<usize>) -> String {
@@ -291,4 +293,47 @@ async fn expand_property_puts_responses_for_hrefs() {
         staff.child(Name::dav("href")).unwrap().text(),
         "/dav/principals/groups/staff/"
     );
+}
+
+/// RFC 4791 §5.2.2: "This property SHOULD be defined on all calendar collections."
+#[tokio::test]
+async fn a_calendar_without_a_zone_tells_its_owners() {
+    let world = World::new().await;
+    let calendar = "/dav/calendars/alice/calendar/";
+    let ask = format!("PROPFIND {calendar}\nDepth: 0");
+    let names = propfind(&["C:calendar-timezone", "C:calendar-timezone-id"]);
+    let zones = async || {
+        let answer = world.ask("alice", &ask, &names).await;
+        let (_, response) = multistatus(&answer).into_iter().next().unwrap();
+        ["calendar-timezone", "calendar-timezone-id"].map(|name| {
+            let (status, element) = property(&response, Name::caldav(name)).unwrap();
+            (status == 200).then(|| element.text().into_owned())
+        })
+    };
+    assert_eq!(zones().await, [None, None]);
+    let edit = Edit {
+        timezone: Some("Europe/Vienna".to_owned()),
+        ..Edit::default()
+    };
+    let kinds = [PrincipalKind::User];
+    accounts::edit(&world.server.shared.store, &kinds, "alice", &edit, &by())
+        .await
+        .unwrap();
+    let [definition, id] = zones().await;
+    assert_eq!(id.as_deref(), Some("Europe/Vienna"));
+    assert!(definition.unwrap().contains("TZID:Europe/Vienna\r\n"));
+    let set = |which: &str| {
+        format!(
+            "<propertyupdate xmlns='DAV:'><{which}><prop><C:calendar-timezone-id xmlns:C='{}'>Asia/Tokyo\
+             </C:calendar-timezone-id></prop></{which}></propertyupdate>",
+            crate::xml::CALDAV
+        )
+    };
+    let patch = format!("PROPPATCH {calendar}");
+    assert_eq!(world.ask("alice", &patch, &set("set")).await.status, 207);
+    let [definition, id] = zones().await;
+    assert_eq!(id.as_deref(), Some("Asia/Tokyo"));
+    assert!(definition.unwrap().contains("TZID:Asia/Tokyo"));
+    world.ask("alice", &patch, &set("remove")).await;
+    assert_eq!(zones().await[1].as_deref(), Some("Europe/Vienna"));
 }
