@@ -1,5 +1,5 @@
-//! Objects are written, deleted, renamed and restored at random, and every query is compared with the
-//! answer of the texts, read one by one. RFC 4791 §7.8
+//! Objects are written, deleted, renamed, moved and restored at random, and every query is compared
+//! with the answer of the texts, read one by one. RFC 4791 §7.8
 
 use super::filter::{Filter, read as read_filter};
 use super::limits::Limits;
@@ -10,13 +10,15 @@ use crate::ical::Timestamp;
 use crate::recur::{Zone, compile, summary};
 use crate::store::memory::Memory;
 use crate::store::{
-    self, Actor, Change, Component, Components, Home, Id, Kind, Moment, NewCollection, Put,
-    Settings, Sharing, Store, Tag, Target,
+    self, Actor, Change, Collection, Component, Components, Home, Id, Kind, Moment, NewCollection,
+    Put, Settings, Sharing, Store, Tag, Target,
 };
 use crate::xml::{self, Element};
 use crate::{dav, recur};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+const CALENDARS: [&str; 2] = ["calendar", "other"];
 
 /// Pseudo-random numbers from a seed.
 struct Random(u64);
@@ -125,7 +127,8 @@ fn filter(random: &mut Random) -> Filter {
 struct World {
     store: Arc<Store>,
     home: Id,
-    calendar: Id,
+    /// What [`CALENDARS`] names.
+    calendars: [Id; 2],
     ticks: AtomicI64,
 }
 
@@ -143,16 +146,15 @@ impl World {
     async fn new() -> World {
         let limits = store::Limits::default();
         let store = Store::open(Arc::new(Memory::new()), limits).await.unwrap();
-        let (home, calendar) = (Id::random().unwrap(), Id::random().unwrap());
         let world = World {
             store,
-            home,
-            calendar,
+            home: Id::random().unwrap(),
+            calendars: [Id::random().unwrap(), Id::random().unwrap()],
             ticks: AtomicI64::new(0),
         };
-        let new = NewCollection {
-            id: calendar,
-            name: Some("calendar".to_owned()),
+        let new = |(id, name): (Id, &str)| NewCollection {
+            id,
+            name: Some(name.to_owned()),
             kind: Kind::Calendar,
             settings: Settings {
                 components: Components::ALL,
@@ -162,10 +164,16 @@ impl World {
         world
             .change(|change, home| {
                 change.home(home).create();
-                change.home(home).create_collection(new);
+                for calendar in world.calendars.into_iter().zip(CALENDARS) {
+                    change.home(home).create_collection(new(calendar));
+                }
             })
             .await;
         world
+    }
+
+    fn which(&self, random: &mut Random) -> usize {
+        usize::try_from(random.below(2)).unwrap()
     }
 
     fn now(&self) -> Timestamp {
@@ -180,32 +188,34 @@ impl World {
         self.store.commit(change, turn).await.unwrap();
     }
 
-    /// Goes back to what the calendar was a while ago.
-    async fn restore(&self, ago: i64) {
+    /// Goes back to what a calendar was a while ago.
+    async fn restore(&self, calendar: Id, ago: i64) {
         let now = self.now();
         let moment = Moment {
             moment: Timestamp((now.0 - ago).max(START + 1)),
             now,
             actor: actor(),
         };
-        let target = Target::Collection(self.calendar);
+        let target = Target::Collection(calendar);
         self.store
             .restore(self.home, &target, &moment)
             .await
             .unwrap();
     }
 
-    /// Writes, deletes or renames an object, or restores the calendar.
+    /// Writes, deletes, renames or moves an object, or restores a calendar.
     async fn step(&self, random: &mut Random) {
+        let (which, other) = (self.which(random), self.which(random));
+        let (id, to_id) = (self.calendars[which], self.calendars[other]);
         if random.below(25) == 0 {
             let ago = i64::try_from(random.below(30)).unwrap();
-            return self.restore(ago).await;
+            return self.restore(id, ago).await;
         }
         let name = format!("{}.ics", random.below(40));
         let home = self.store.home(self.home).await.unwrap();
-        let calendar = home.collection("calendar").unwrap().clone();
+        let calendar = home.collection(CALENDARS[which]).unwrap().clone();
         let there = home.header(&calendar, &name).await.unwrap();
-        let (id, now) = (self.calendar, random.below(10));
+        let now = random.below(10);
         match there {
             Some(_) if now < 3 => {
                 self.change(|change, home| change.home(home).remove_object(id, name))
@@ -214,7 +224,7 @@ impl World {
             Some(header) if now < 5 => {
                 let to = format!("{}.moved.ics", random.below(1_000_000));
                 self.change(|change, home| {
-                    change.home(home).relocate(&header, id, to);
+                    change.home(home).relocate(&header, to_id, to);
                 })
                 .await;
             }
@@ -251,8 +261,11 @@ fn put(name: &str, uid: &str, text: &str) -> Put {
 }
 
 /// The names of what matches, by the texts alone.
-async fn brute(home: &Home, filter: &Filter, floating: &Zone) -> Vec<String> {
-    let calendar = home.collection("calendar").unwrap();
+async fn brute(
+    (home, calendar): (&Home, &Collection),
+    filter: &Filter,
+    floating: &Zone,
+) -> Vec<String> {
     let mut found = Vec::new();
     for header in home.members(calendar).await.unwrap().iter() {
         let text = home.text(&header).await.unwrap();
@@ -286,7 +299,8 @@ async fn a_query_finds_what_the_texts_say_whatever_was_done_before() {
                 continue;
             }
             let home = world.store.home(world.home).await.unwrap();
-            let calendar = home.collection("calendar").unwrap().clone();
+            let name = CALENDARS[world.which(&mut random)];
+            let calendar = home.collection(name).unwrap().clone();
             let filter = filter(&mut random);
             let floating = &zones[usize::try_from(random.below(3)).unwrap()];
             let question = Question {
@@ -296,8 +310,11 @@ async fn a_query_finds_what_the_texts_say_whatever_was_done_before() {
             };
             let found = select(&home, &calendar, &question).await.unwrap();
             let found: Vec<&str> = found.iter().map(|header| header.name()).collect();
-            let expected = brute(&home, &filter, floating).await;
-            assert_eq!(found, expected, "seed {seed}, step {step}: {filter:?}");
+            let expected = brute((&home, &calendar), &filter, floating).await;
+            assert_eq!(
+                found, expected,
+                "seed {seed}, step {step}, {name}: {filter:?}"
+            );
         }
     }
 }
