@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "fuzz/checks/filters.rs"]
+mod filters;
 #[path = "fuzz/checks/ical.rs"]
 mod ical;
 #[path = "fuzz/checks/itip.rs"]
@@ -66,6 +68,16 @@ fn time_zones_do_no_harm() {
 #[test]
 fn xml_does_no_harm() {
     run("xml", xml::check);
+}
+
+#[test]
+fn filters_do_no_harm() {
+    run("filters", filters::check);
+}
+
+#[test]
+fn neighbours_of_filters_do_no_harm() {
+    run_mutated("filters", 100, filters::check);
 }
 
 #[test]
