@@ -22,7 +22,7 @@ pub(super) const CALENDAR_DATA: Property = Property {
     set: Set::Protected,
 };
 
-/// An object whose expansion meets a limit is refused; the others in the answer are not.
+/// An object whose expansion meets a limit is told to; the others in the answer are given.
 fn write(reading: &Reading<'_>, out: &mut Writer) -> Found {
     let request = &reading.cx.request;
     let Some(text) = reading.text.filter(|_| request.method == "REPORT") else {
@@ -52,7 +52,7 @@ fn write(reading: &Reading<'_>, out: &mut Writer) -> Found {
         ical: &limits.ical,
     };
     let Ok(shaped) = shape(text, &data, &shaping) else {
-        return Found::Refused;
+        return Found::TooMuch;
     };
     match data.format {
         Format::ICalendar => out.element(NAME, &shaped),

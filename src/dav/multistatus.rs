@@ -236,6 +236,7 @@ pub struct Multistatus<'c> {
     preference: Return,
     missing: Vec<usize>,
     refused: Vec<usize>,
+    too_much: Vec<usize>,
 }
 
 /// How many texts are read at once.
@@ -257,6 +258,7 @@ impl<'c> Multistatus<'c> {
             preference: Return::of(&cx.request.headers),
             missing: Vec::new(),
             refused: Vec::new(),
+            too_much: Vec::new(),
         }
     }
 
@@ -372,6 +374,7 @@ impl<'c> Multistatus<'c> {
         let inside = self.w.len();
         self.missing.clear();
         self.refused.clear();
+        self.too_much.clear();
         let names = matches!(plan.asked, Asked::Names);
         for (at, slot) in slots.list.iter().enumerate() {
             let mark = self.w.len();
@@ -383,6 +386,7 @@ impl<'c> Multistatus<'c> {
                 Found::Yes => {}
                 Found::No => self.missing.push(at),
                 Found::Refused => self.refused.push(at),
+                Found::TooMuch => self.too_much.push(at),
             }
         }
         if !matches!(plan.asked, Asked::Named(_)) {
@@ -393,14 +397,26 @@ impl<'c> Multistatus<'c> {
         if plan.preference == Return::Minimal {
             self.missing.clear();
         }
-        if self.w.len() == inside && !(self.missing.is_empty() && self.refused.is_empty()) {
+        let others = [&self.missing, &self.refused, &self.too_much];
+        if self.w.len() == inside && others.iter().any(|which| !which.is_empty()) {
             self.w.rewind(before);
         } else {
             self.w
                 .raw("</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
         }
-        empty(&mut self.w, &self.refused, slots, "403 Forbidden");
-        empty(&mut self.w, &self.missing, slots, "404 Not Found");
+        empty(
+            &mut self.w,
+            &self.refused,
+            slots,
+            "403 Forbidden</D:status>",
+        );
+        empty(&mut self.w, &self.too_much, slots, TOO_MUCH);
+        empty(
+            &mut self.w,
+            &self.missing,
+            slots,
+            "404 Not Found</D:status>",
+        );
         self.w.raw("</D:response>\n");
         self.check()
     }
@@ -486,8 +502,12 @@ impl<'c> Multistatus<'c> {
     }
 }
 
-/// A propstat of empty elements.
-fn empty(w: &mut Writer, which: &[usize], slots: &Slots<'_>, status: &str) {
+/// How a propstat ends that a limit forbids to fill. RFC 4918 §14.22
+const TOO_MUCH: &str = "507 Insufficient Storage</D:status>\
+     <D:error><D:number-of-matches-within-limits/></D:error>";
+
+/// A propstat of empty elements; `end` is its status and what follows.
+fn empty(w: &mut Writer, which: &[usize], slots: &Slots<'_>, end: &str) {
     if which.is_empty() {
         return;
     }
@@ -496,8 +516,8 @@ fn empty(w: &mut Writer, which: &[usize], slots: &Slots<'_>, status: &str) {
         w.raw(&slot.empty);
     }
     w.raw("</D:prop><D:status>HTTP/1.1 ");
-    w.raw(status);
-    w.raw("</D:status></D:propstat>");
+    w.raw(end);
+    w.raw("</D:propstat>");
 }
 
 /// A DAV:status. RFC 4918 §14.28

@@ -126,6 +126,8 @@ pub enum Found {
     No,
     /// The viewer may not read it: 403.
     Refused,
+    /// It would go beyond a limit: DAV:number-of-matches-within-limits. RFC 4791 §7.8
+    TooMuch,
 }
 
 impl Found {

@@ -337,3 +337,28 @@ async fn a_calendar_without_a_zone_tells_its_owners() {
     world.ask("alice", &patch, &set("remove")).await;
     assert_eq!(zones().await[1].as_deref(), Some("Europe/Vienna"));
 }
+
+/// No part of it is given as if it were all: 86,400 instances a day are more than the limit.
+#[tokio::test]
+async fn an_expansion_beyond_the_limits_says_so() {
+    let world = World::new().await;
+    let put = "PUT /dav/calendars/alice/calendar/tick.ics\nContent-Type: text/calendar";
+    let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:t\r\nBEGIN:VEVENT\r\nUID:tick\r\nDTSTAMP:20260101T000000Z\r\n\
+                DTSTART:20260101T000000Z\r\nRRULE:FREQ=SECONDLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    assert_eq!(world.ask("alice", put, text).await.status, 201);
+    let report = "REPORT /dav/calendars/alice/calendar/\nDepth: 1";
+    let multiget = format!(
+        "<C:calendar-multiget xmlns='DAV:' xmlns:C='{}'><prop><getetag/><C:calendar-data><C:expand \
+         start='20260901T000000Z' end='20260902T000000Z'/></C:calendar-data></prop>\
+         <href>/dav/calendars/alice/calendar/tick.ics</href></C:calendar-multiget>",
+        crate::xml::CALDAV
+    );
+    let answer = world.ask("alice", report, &multiget).await;
+    assert_eq!(answer.status, 207);
+    let (_, response) = multistatus(&answer).into_iter().next().unwrap();
+    let (status, data) = property(&response, Name::caldav("calendar-data")).unwrap();
+    assert_eq!((status, data.text().as_ref()), (507, ""));
+    assert_eq!(property(&response, Name::dav("getetag")).unwrap().0, 200);
+    let said = std::str::from_utf8(&answer.body).unwrap();
+    assert!(said.contains("<D:error><D:number-of-matches-within-limits/></D:error>"));
+}
