@@ -20,8 +20,8 @@ impl Element {
             return Err(Malformed::Limit);
         }
         let text = decode(body)?;
-        if let Some(at) = text.find(forbidden) {
-            return syntax(format!("a character at byte {at} that XML does not have"));
+        if has_forbidden(&text) {
+            return syntax("a character that XML does not have");
         }
         Tree::new(&text, limits).read()
     }
@@ -186,7 +186,7 @@ impl<'a> Tree<'a> {
                 Ok(value) => value,
                 Err(error) => return syntax(error.to_string()),
             };
-            if value.contains(forbidden) {
+            if has_forbidden(&value) {
                 return syntax("a reference to a character that XML does not have");
             }
             if attribute.key.as_namespace_binding().is_some() {
@@ -276,6 +276,12 @@ fn forbidden(c: char) -> bool {
     matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
+/// Whether a text has such a character; most have no byte one could begin with.
+fn has_forbidden(text: &str) -> bool {
+    let suspect = |byte: u8| byte == 0xEF || (byte < b' ' && !b"\t\n\r".contains(&byte));
+    text.bytes().any(suspect) && text.contains(forbidden)
+}
+
 /// Prefix and local name of a qualified name; the prefix is empty where there is none.
 fn split(name: &str) -> Result<(&str, &str), Malformed> {
     let (prefix, local) = match name.split_once(':') {
@@ -342,9 +348,9 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Cow<'static, str>, Ma
 
 /// The encoding named in the XML declaration, in lower case.
 fn declared(body: &[u8]) -> Option<String> {
-    let head = body.get(..body.len().min(200))?;
-    let head: String = head.iter().map(|byte| char::from(*byte)).collect();
-    let declaration = head.strip_prefix("<?xml")?.split_once("?>")?.0;
+    let declaration = body.get(..body.len().min(200))?.strip_prefix(b"<?xml")?;
+    let end = declaration.windows(2).position(|two| two == b"?>")?;
+    let declaration = std::str::from_utf8(declaration.get(..end)?).ok()?;
     let value = declaration.split_once("encoding")?.1.trim_start();
     let value = value.strip_prefix('=')?.trim_start();
     let quote = value.chars().next().filter(|c| ['"', '\''].contains(c))?;

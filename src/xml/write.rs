@@ -159,16 +159,18 @@ impl Writer {
 /// Start tag, end tag and empty tag of an element, for one that is written many times.
 pub fn tags(name: Name<'_>) -> [String; 3] {
     let mut w = Writer {
-        out: String::new(),
+        out: String::with_capacity(64),
         root: Name::dav("prop"),
     };
     w.tag(name);
-    let (open, empty) = (format!("{}>", w.out), format!("{}/>", w.out));
-    w.out.clear();
-    w.out.push_str("</");
-    push_name(&mut w.out, name);
-    w.out.push('>');
-    [open, w.out, empty]
+    let mut open = w.out.clone();
+    open.push('>');
+    w.out.push_str("/>");
+    let mut close = String::with_capacity(open.len() + 1);
+    close.push_str("</");
+    push_name(&mut close, name);
+    close.push('>');
+    [open, close, w.out]
 }
 
 fn push_name(out: &mut String, name: Name<'_>) {
