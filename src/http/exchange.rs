@@ -470,10 +470,10 @@ fn outgoing(response: dav::Response, method: &Method, flight: Flight) -> hyper::
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut body = response.body;
     let mut headers = hyper::HeaderMap::with_capacity(response.headers.len() + 2);
-    for (name, value) in &response.headers {
+    for (name, value) in response.headers {
         match (
             HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_str(value),
+            HeaderValue::try_from(value),
         ) {
             (Ok(name), Ok(value)) => {
                 headers.append(name, value);

@@ -6,6 +6,8 @@
 //! cannot see it. This scanner follows the bytes of an HTTP/1.1 connection from
 //! head to head. It decides nothing else: what it cannot follow it refuses too.
 
+use std::borrow::Cow;
+
 /// The longest line of a chunked body that is followed.
 const MAX_CHUNK_LINE: usize = 4096;
 
@@ -62,24 +64,8 @@ impl Framing {
     }
 
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Ambiguous> {
-        let line_end = bytes.iter().position(|byte| *byte == b'\n');
-        let line = bytes
-            .get(..line_end.unwrap_or(bytes.len()))
-            .unwrap_or(bytes);
-        let used = line_end.map_or(bytes.len(), |end| end + 1);
         match &mut self.place {
-            Place::Lost => Err(Ambiguous),
-            Place::Head(start) => {
-                start.extend_from_slice(line);
-                if start.len() > self.max_line {
-                    return self.lost();
-                }
-                if line_end.is_some() {
-                    let line = std::mem::take(start);
-                    self.head_line(line.strip_suffix(b"\r").unwrap_or(&line))?;
-                }
-                Ok(used)
-            }
+            Place::Lost => return Err(Ambiguous),
             Place::Fixed(left) | Place::Chunk(left) => {
                 let here = (bytes.len() as u64).min(*left);
                 *left -= here;
@@ -90,35 +76,69 @@ impl Framing {
                         Place::ChunkSize(Vec::new())
                     };
                 }
-                Ok(usize::try_from(here).unwrap_or(bytes.len()))
+                return Ok(usize::try_from(here).unwrap_or(bytes.len()));
             }
-            Place::ChunkSize(start) => {
-                start.extend_from_slice(line);
-                if start.len() > MAX_CHUNK_LINE {
-                    return self.lost();
-                }
-                if line_end.is_some() {
-                    let line = std::mem::take(start);
-                    self.place = match chunk_size(&line) {
-                        Some(0) => Place::Trailer(0),
-                        Some(size) => Place::Chunk(size.saturating_add(2)),
-                        None => return self.lost(),
-                    };
-                }
-                Ok(used)
+            Place::Head(_) | Place::ChunkSize(_) | Place::Trailer(_) => {}
+        }
+        match bytes.iter().position(|byte| *byte == b'\n') {
+            Some(end) => {
+                let (line, _) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
+                self.line(line)?;
+                Ok(end + 1)
             }
-            Place::Trailer(length) => {
-                *length += line.iter().filter(|byte| **byte != b'\r').count();
-                if line_end.is_some() {
-                    self.place = if *length == 0 {
-                        Place::Head(Vec::new())
-                    } else {
-                        Place::Trailer(0)
-                    };
-                }
-                Ok(used)
+            None => {
+                self.begin_line(bytes)?;
+                Ok(bytes.len())
             }
         }
+    }
+
+    /// Keeps the beginning of a line whose end has not come.
+    fn begin_line(&mut self, bytes: &[u8]) -> Result<(), Ambiguous> {
+        let fits = match &mut self.place {
+            Place::Head(start) => extend(start, bytes, self.max_line),
+            Place::ChunkSize(start) => extend(start, bytes, MAX_CHUNK_LINE),
+            Place::Trailer(length) => {
+                *length += without_returns(bytes);
+                true
+            }
+            Place::Fixed(_) | Place::Chunk(_) | Place::Lost => true,
+        };
+        if fits { Ok(()) } else { self.lost() }
+    }
+
+    /// Follows a line, of which this is the end, or all there is of it.
+    fn line(&mut self, end: &[u8]) -> Result<(), Ambiguous> {
+        if let Place::Trailer(length) = &self.place {
+            self.place = if *length + without_returns(end) == 0 {
+                Place::Head(Vec::new())
+            } else {
+                Place::Trailer(0)
+            };
+            return Ok(());
+        }
+        let (start, limit) = match &mut self.place {
+            Place::Head(start) => (std::mem::take(start), self.max_line),
+            Place::ChunkSize(start) => (std::mem::take(start), MAX_CHUNK_LINE),
+            Place::Fixed(_) | Place::Chunk(_) | Place::Trailer(_) | Place::Lost => return Ok(()),
+        };
+        // Most lines come whole, and are read where they are.
+        let line = match start.is_empty() {
+            true => Cow::Borrowed(end),
+            false => Cow::Owned([&*start, end].concat()),
+        };
+        if line.len() > limit {
+            return self.lost();
+        }
+        if matches!(self.place, Place::Head(_)) {
+            return self.head_line(line.strip_suffix(b"\r").unwrap_or(&line));
+        }
+        self.place = match chunk_size(&line) {
+            Some(0) => Place::Trailer(0),
+            Some(size) => Place::Chunk(size.saturating_add(2)),
+            None => return self.lost(),
+        };
+        Ok(())
     }
 
     fn head_line(&mut self, line: &[u8]) -> Result<(), Ambiguous> {
@@ -142,10 +162,10 @@ impl Framing {
                 .ok()
                 .and_then(|text| text.parse().ok());
             let Some(number) = number else {
-                return self.lost().map(|_| ());
+                return self.lost();
             };
             if self.length.is_some_and(|length| length != number) {
-                return self.lost().map(|_| ());
+                return self.lost();
             }
             self.length = Some(number);
         }
@@ -168,10 +188,20 @@ impl Framing {
         Ok(())
     }
 
-    fn lost(&mut self) -> Result<usize, Ambiguous> {
+    fn lost(&mut self) -> Result<(), Ambiguous> {
         self.place = Place::Lost;
         Err(Ambiguous)
     }
+}
+
+/// Whether the line, made longer by these bytes, is no longer than `limit`.
+fn extend(line: &mut Vec<u8>, bytes: &[u8], limit: usize) -> bool {
+    line.extend_from_slice(bytes);
+    line.len() <= limit
+}
+
+fn without_returns(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte != b'\r').count()
 }
 
 /// RFC 9112 §7.1
