@@ -33,6 +33,8 @@ pub(super) struct Cell<V> {
 #[derive(Debug)]
 struct State<V> {
     durable: Option<Arc<V>>,
+    /// Where [`super::kv::Kv::moved`] stood when the durable view was seen to be the newest.
+    seen: Option<u64>,
     /// Ordered views, oldest first.
     pending: VecDeque<Arc<V>>,
 }
@@ -41,6 +43,7 @@ impl<V> Default for Cell<V> {
     fn default() -> Self {
         let state = State {
             durable: None,
+            seen: None,
             pending: VecDeque::new(),
         };
         Self {
@@ -60,17 +63,25 @@ impl<V: Version> Cell<V> {
         self.state().durable.clone()
     }
 
-    /// The view whose head row this is, if it is known; it becomes the durable one.
-    pub(super) fn durable_at(&self, row: Option<&Bytes>) -> Option<Arc<V>> {
+    /// The newest durable view, if nothing has moved since that was seen.
+    pub(super) fn unmoved(&self, moved: Option<u64>) -> Option<Arc<V>> {
+        let state = self.state();
+        let still = moved.is_some() && state.seen == moved;
+        state.durable.clone().filter(|_| still)
+    }
+
+    /// The view whose head row this is, if it is known; it becomes the durable one. `moved` is from
+    /// before the row was read.
+    pub(super) fn durable_at(&self, row: Option<&Bytes>, moved: Option<u64>) -> Option<Arc<V>> {
         let mut state = self.state();
-        if let Some(durable) = &state.durable
-            && durable.head_row() == row
-        {
-            return Some(durable.clone());
-        }
-        let found = state.pending.iter().find(|view| view.head_row() == row)?;
+        let known = state.durable.iter().chain(&state.pending);
+        let found = known.into_iter().find(|view| view.head_row() == row)?;
         let found = found.clone();
         state.publish(&found);
+        let newest = |durable: &Arc<V>| Arc::ptr_eq(durable, &found);
+        if state.durable.as_ref().is_some_and(newest) {
+            state.seen = moved;
+        }
         Some(found)
     }
 
@@ -121,6 +132,7 @@ impl<V: Version> State<V> {
         if self.durable.as_ref().is_none_or(newer) {
             view.became_durable();
             self.durable = Some(view.clone());
+            self.seen = None;
         }
         let revision = view.revision();
         self.pending.retain(|v| v.revision() > revision);

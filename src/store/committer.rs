@@ -46,6 +46,8 @@ pub(super) struct Committer {
     wake_applier: Condvar,
     /// Rows that are durable and not yet in the tree; readers look at the line only if there are.
     unapplied_rows: AtomicUsize,
+    /// Moves after every group that became visible, and before its writers are answered.
+    moved: AtomicU64,
     applying: Mutex<()>,
     room: Arc<Semaphore>,
     reserve_bytes: u64,
@@ -76,6 +78,7 @@ impl Committer {
             wake: Condvar::new(),
             wake_applier: Condvar::new(),
             unapplied_rows: AtomicUsize::new(0),
+            moved: AtomicU64::new(0),
             applying: Mutex::new(()),
             room: Arc::new(Semaphore::new(WAITING_PERMITS)),
             reserve_bytes,
@@ -108,6 +111,11 @@ impl Committer {
     }
 
     // Reading.
+
+    /// Stands still while nothing becomes visible.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved.load(Memory::Acquire)
+    }
 
     /// The value of a row.
     pub(super) fn get(&self, view: View, key: &[u8]) -> Result<Option<Value>, ReadError> {
@@ -256,6 +264,7 @@ impl Committer {
         let told = line.became_durable();
         let after = line.to_apply();
         self.count(&line);
+        self.moved.fetch_add(1, Memory::Release);
         drop(line);
         for done in told {
             answer(done, Ok(()));

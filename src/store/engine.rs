@@ -294,6 +294,10 @@ impl Kv for Engine {
         Box::pin(async move { self.shared.committer.get(view, key) })
     }
 
+    fn moved(&self) -> Option<u64> {
+        Some(self.shared.committer.moved())
+    }
+
     fn scan(&self, view: View, scan: Scan) -> Answer<'_, Result<Vec<Row>, ReadError>> {
         Box::pin(async move { self.shared.committer.scan(view, &scan) })
     }

@@ -130,9 +130,13 @@ impl Store {
     }
 
     /// The newest durable view, if it is in memory.
-    async fn known(&self, cell: &Cell<Home>, id: Id) -> Result<Option<Arc<Home>>, Error> {
+    async fn known<V: Version>(&self, cell: &Cell<V>, id: Id) -> Result<Option<Arc<V>>, Error> {
+        let moved = self.shared.kv.moved();
+        if let Some(view) = cell.unmoved(moved) {
+            return Ok(Some(view));
+        }
         let row = self.shared.kv.get(View::Durable, &keys::head(id)).await?;
-        Ok(cell.durable_at(row.as_ref()))
+        Ok(cell.durable_at(row.as_ref(), moved))
     }
 
     async fn durable_home(&self, cell: &Cell<Home>, id: Id) -> Result<Arc<Home>, Error> {
@@ -150,11 +154,11 @@ impl Store {
     /// The newest durable snapshot of the directory.
     pub async fn directory(&self) -> Result<Arc<Directory>, Error> {
         let cell = &self.directory;
-        if let Some(directory) = self.known_directory().await? {
+        if let Some(directory) = self.known(cell, Id::DIRECTORY).await? {
             return Ok(directory);
         }
         let _refresh = cell.refresh.lock().await;
-        if let Some(directory) = self.known_directory().await? {
+        if let Some(directory) = self.known(cell, Id::DIRECTORY).await? {
             return Ok(directory);
         }
         let base = cell.durable();
@@ -162,12 +166,6 @@ impl Store {
         let directory = Arc::new(directory);
         cell.publish(&directory);
         Ok(directory)
-    }
-
-    async fn known_directory(&self) -> Result<Option<Arc<Directory>>, Error> {
-        let key = keys::head(Id::DIRECTORY);
-        let row = self.shared.kv.get(View::Durable, &key).await?;
-        Ok(self.directory.durable_at(row.as_ref()))
     }
 
     /// What a principal proves itself with.

@@ -285,6 +285,12 @@ pub trait Kv: Send + Sync + fmt::Debug {
     fn get<'a>(&'a self, view: View, key: &'a [u8])
     -> Answer<'a, Result<Option<Value>, ReadError>>;
 
+    /// A number that moves with whatever moves in [`View::Durable`], before its writer is answered: while
+    /// it stands still, so does every row. None where another process may write too.
+    fn moved(&self) -> Option<u64> {
+        None
+    }
+
     /// The rows of a range; no snapshot is promised.
     fn scan(&self, view: View, scan: Scan) -> Answer<'_, Result<Vec<Row>, ReadError>>;
 

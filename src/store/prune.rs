@@ -213,7 +213,7 @@ impl Store {
             return;
         }
         let cell = self.cell(id);
-        let Some(view) = cell.durable_at(head) else {
+        let Some(view) = cell.durable_at(head, None) else {
             return;
         };
         let mut contents: Contents = view.contents.clone();
