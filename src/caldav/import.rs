@@ -107,8 +107,9 @@ pub fn admit(imported: &Imported, collection: &Collection, limits: &Limits) -> R
     if imported.received.text.len() > limits.resource_bytes {
         return Err(object::too_long(limits));
     }
-    object::admit(&imported.received.object, collection, limits).map_err(|e| sentence(&e))?;
-    Ok(object::stored(&imported.name, &imported.received))
+    let received = &imported.received;
+    let compiled = object::admit(&received.object, collection, limits).map_err(|e| sentence(&e))?;
+    Ok(object::stored(&imported.name, received, &compiled))
 }
 
 /// An error in words.

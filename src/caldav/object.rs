@@ -7,7 +7,7 @@
 use super::limits::Limits;
 use crate::dav::{Condition, Error};
 use crate::ical::{Breach, CalendarObject, Component, Format, Kind, from_jcal, print};
-use crate::recur::{self, RecurFault, RecurProblem, RuleError, compile};
+use crate::recur::{Compiled, RecurFault, RecurProblem, RuleError, compile};
 use crate::store::{self, Collection};
 use bytes::Bytes;
 
@@ -128,12 +128,12 @@ pub(super) fn refused(breach: Breach) -> Error {
     }
 }
 
-/// Whether the collection takes the object. RFC 4791 §5.3.2.1
+/// Whether the collection takes the object, and when it is if it does. RFC 4791 §5.3.2.1
 pub fn admit(
     object: &CalendarObject,
     collection: &Collection,
     limits: &Limits,
-) -> Result<(), Error> {
+) -> Result<Compiled, Error> {
     if !collection.settings.components.contains(component(object)) {
         let sentence = format!("This calendar takes no {}.", object.kind.component_name());
         return Err(Condition::SupportedCalendarComponent.because(sentence));
@@ -157,7 +157,7 @@ fn dates(object: &CalendarObject, limits: &Limits) -> Result<(), Error> {
 
 /// Rules have to mean something, and those that end may not have more instances than the limit;
 /// endless ones are taken. RFC 4791 §5.2.8, RFC 7529 §10
-fn instances(object: &CalendarObject, limits: &Limits) -> Result<(), Error> {
+fn instances(object: &CalendarObject, limits: &Limits) -> Result<Compiled, Error> {
     let compiled = compile(&object.calendar);
     for problem in compiled.problems() {
         match problem.fault {
@@ -171,7 +171,7 @@ fn instances(object: &CalendarObject, limits: &Limits) -> Result<(), Error> {
         }
     }
     match compiled.count(&limits.recur) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(compiled),
         Err(_) => {
             let most = limits.recur.instances;
             Err(Condition::MaxInstances.because(format!("At most {most} instances are kept.")))
@@ -198,14 +198,14 @@ pub fn component(object: &CalendarObject) -> store::Component {
     }
 }
 
-/// What the store is told of an object.
-pub fn stored(name: &str, received: &Received) -> store::Put {
+/// What the store is told of an object, compiled as [`admit`] does it.
+pub fn stored(name: &str, received: &Received, compiled: &Compiled) -> store::Put {
     store::Put {
         name: name.to_owned(),
         text: received.text.clone(),
         uid: Some(received.object.uid.clone()),
         component: Some(component(&received.object)),
-        summary: recur::summary(&received.object.calendar).encode(),
+        summary: compiled.summary(&received.object.calendar).encode(),
         tag: store::Tag::None,
         shared: store::Sharing::Moves,
     }

@@ -6,6 +6,7 @@
 use super::limits::Limits;
 use super::object::{self, Fidelity, Received};
 use crate::dav::{Answer, Condition, Context, Error, Place, Request, Resource, Response, Return};
+use crate::recur::compile;
 use crate::schedule;
 use crate::store::{Collection, Header, Put, Stamps};
 use bytes::Bytes;
@@ -24,7 +25,7 @@ async fn put(cx: &mut Context, request: &Request) -> Result<Response, Error> {
     let media_type = request.headers.get("Content-Type");
     let limits = Limits::of(&cx.shared.limits);
     let received = object::receive(media_type, &request.body, &limits)?;
-    object::admit(&received.object, &target.collection, &limits)?;
+    let mut compiled = object::admit(&received.object, &target.collection, &limits)?;
     let mut scheduled = schedule::Target {
         place: &target.place,
         collection: &target.collection,
@@ -39,12 +40,15 @@ async fn put(cx: &mut Context, request: &Request) -> Result<Response, Error> {
     }
     let mut decided = schedule::put(cx, &scheduled, &received.object).await?;
     let received = match &decided.calendar {
-        Some(calendar) => received.with(calendar),
+        Some(calendar) => {
+            compiled = compile(calendar);
+            received.with(calendar)
+        }
         None => received,
     };
     let put = Put {
         tag: decided.tag,
-        ..object::stored(&target.name, &received)
+        ..object::stored(&target.name, &received, &compiled)
     };
     decided.adopt(cx, &scheduled);
     let home = cx.change.home(&target.place.home);
