@@ -30,7 +30,7 @@ const WAITING_PERMITS: usize = 8 * 1024;
 const PERMIT_BYTES: usize = 1024;
 
 /// How long batches wait for others with which they are applied to the tree.
-const GATHERING: Duration = Duration::from_millis(10);
+const GATHERING: Duration = Duration::from_millis(50);
 
 /// Rows that are let go of while the line is held.
 const LET_GO: usize = 64;
