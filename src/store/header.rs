@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::codec::{Decoder, Encoder, Malformed};
 use super::collection::Component;
 use super::revision::Epochs;
-use super::{Id, Position};
+use super::{Id, Position, hex};
 use crate::ical::Timestamp;
 
 const TOMBSTONE: u8 = 1;
@@ -316,8 +316,16 @@ impl Header {
 
 /// An ETag or Schedule-Tag: (collection, epoch, position).
 pub(super) fn stamp(collection: Id, epoch: u32, at: Position) -> String {
-    let prefix = collection.prefix();
-    format!("\"{prefix:08x}{epoch:08x}-{:x}-{:x}\"", at.revision, at.n)
+    let mut stamp = String::with_capacity(48);
+    stamp.push('"');
+    hex::push_digits(&mut stamp, collection.prefix().into(), 8);
+    hex::push_digits(&mut stamp, epoch.into(), 8);
+    for number in [at.revision, at.n.into()] {
+        stamp.push('-');
+        hex::push(&mut stamp, number);
+    }
+    stamp.push('"');
+    stamp
 }
 
 #[cfg(test)]

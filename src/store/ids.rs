@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Error;
+use super::{Error, hex};
 
 /// A random 128-bit identifier that is never reused; a principal and its home share one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +30,13 @@ impl Id {
         &self.0
     }
 
+    /// Appends its text.
+    pub(super) fn push_to(&self, out: &mut String) {
+        for byte in self.0 {
+            hex::push_digits(out, byte.into(), 2);
+        }
+    }
+
     /// The first four bytes, which tell the collections of a home apart in an ETag.
     pub(super) const fn prefix(&self) -> u32 {
         let [a, b, c, d, ..] = self.0;
@@ -44,7 +51,9 @@ pub(super) fn random(bytes: &mut [u8]) -> Result<(), Error> {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        let mut text = String::with_capacity(32);
+        self.push_to(&mut text);
+        f.write_str(&text)
     }
 }
 

@@ -60,6 +60,7 @@ mod directory;
 mod error;
 mod floating;
 mod header;
+mod hex;
 mod history;
 mod home;
 mod home_sync;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::collection::Viewer;
 use super::header::{Header, Origin};
-use super::{Collection, Id, Position};
+use super::{Collection, Id, Position, hex};
 use std::sync::Arc;
 
 /// The changes of a collection since a token.
@@ -124,13 +124,16 @@ impl Since {
     pub(super) fn token(self, origin: &Origin, viewer: Viewer) -> String {
         let Viewer::Owner = viewer;
         let epoch = origin.epochs.of(self.known.revision);
-        let Position { revision, n } = self.known;
-        let token = format!("{SCHEME}{epoch:x}:{}:{revision:x}.{n:x}", origin.collection);
-        if self.walked == self.known {
-            return token;
+        let mut token = String::with_capacity(96);
+        token.push_str(SCHEME);
+        hex::push(&mut token, epoch.into());
+        token.push(':');
+        origin.collection.push_to(&mut token);
+        push_position(&mut token, self.known);
+        if self.walked != self.known {
+            push_position(&mut token, self.walked);
         }
-        let Position { revision, n } = self.walked;
-        format!("{token}:{revision:x}.{n:x}")
+        token
     }
 
     /// Reads a token of a collection whose newest change is `last`.
@@ -158,6 +161,13 @@ impl Since {
         }
         Some((epoch, Self { known, walked }))
     }
+}
+
+fn push_position(token: &mut String, Position { revision, n }: Position) {
+    token.push(':');
+    hex::push(token, revision);
+    token.push('.');
+    hex::push(token, n.into());
 }
 
 fn position(text: &str) -> Option<Position> {
