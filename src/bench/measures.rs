@@ -260,13 +260,14 @@ fn size(options: &Options) -> Result<Vec<Row>, String> {
         let mut connection = Connection::open(&server.authority).map_err(|e| e.to_string())?;
         calendars::make(&mut connection, "b0", &path)?;
         calendars::fill(&server, "b0", &path, (count, 0))?;
-        let before = server.cpu_seconds()?;
+        let before = server.cpu_seconds_at_rest()?;
         let target = path.clone();
         let client = move |connection: &mut Connection, n: usize| {
             calendars::put(connection, "b0", &target, (10_000_000 + n, 0))
         };
         let puts = load::drive(&server.authority, vec![Box::new(client)], seconds(options))?;
-        let put_cpu = (server.cpu_seconds()? - before) / puts.count.max(1) as f64;
+        let after = server.cpu_seconds_at_rest()?;
+        let put_cpu = (after - before) / puts.count.max(1) as f64;
         let sync_cpu = one_change(&server, &path, options)?;
         let ratio = first.map_or(String::new(), |(put, sync)| {
             format!(
@@ -291,6 +292,7 @@ fn one_change(server: &Server, path: &str, options: &Options) -> Result<f64, Str
     let answer = expect(connection.ask(&poll_question(path, "b0")), 207, "token")?;
     let token = between(&answer.text(), "sync-token>", "<").ok_or("no sync-token")?;
     calendars::put(&mut connection, "b0", path, (5, 0))?;
+    server.cpu_seconds_at_rest()?;
     let mut asked = sync(&token);
     path.clone_into(&mut asked.target);
     Ok(cpu_of(server, &asked, 207, options)?.0)
@@ -325,6 +327,7 @@ fn read(options: &Options) -> Result<Vec<Row>, String> {
     let folder = Folder::new(&options.folder, "read")?;
     let server = Server::start(&options.program, &folder.path, 1)?;
     calendars::fill(&server, "b0", CALENDAR, (LISTED, BUSY))?;
+    server.cpu_seconds_at_rest()?;
     let get = question(
         "GET",
         &format!("{CALENDAR}{}", calendars::name(77)),
@@ -416,6 +419,7 @@ fn query(options: &Options) -> Result<Vec<Row>, String> {
         let mut connection = Connection::open(&server.authority).map_err(|e| e.to_string())?;
         calendars::make(&mut connection, "b0", &path)?;
         calendars::fill(&server, "b0", &path, (count, BUSY))?;
+        server.cpu_seconds_at_rest()?;
         let asked: [(&str, Question, u16); 4] = [
             ("month, ETags", month(&path, ""), 207),
             ("month, data", month(&path, "<C:calendar-data/>"), 207),

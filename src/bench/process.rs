@@ -4,9 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// The password of every account of a benchmark; its servers listen on loopback and live for minutes.
 pub const PASSWORD: &str = "benchmark-only";
+
+/// A server that uses a fiftieth of a core for this long is at rest; how often that is waited for.
+const REST: Duration = Duration::from_secs(1);
+const RESTS: u32 = 120;
 
 /// A folder that is removed with its owner.
 #[derive(Debug)]
@@ -127,6 +132,21 @@ impl Server {
             .filter_map(|f| f.parse::<u64>().ok())
             .sum();
         Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    }
+
+    /// The same, once the process has nothing left to do: what was written before is also written to the
+    /// data and its checkpoints, which goes on behind the answers.
+    pub fn cpu_seconds_at_rest(&self) -> Result<f64, String> {
+        let mut before = self.cpu_seconds()?;
+        for _ in 0..RESTS {
+            std::thread::park_timeout(REST);
+            let now = self.cpu_seconds()?;
+            if now - before < REST.as_secs_f64() / 50.0 {
+                return Ok(now);
+            }
+            before = now;
+        }
+        Err("the server did not come to rest".to_owned())
     }
 
     /// Bytes of the process in memory.
