@@ -208,7 +208,8 @@ fn days_of_month(words: &Words, days: &[i16], day: Date) -> Option<String> {
         days if days.iter().all(|day| *day > 0) => days.to_vec(),
         _ => return None,
     };
-    let numbers: Vec<String> = numbers.iter().map(i16::to_string).collect();
+    let number = |day: &i16| words.say("on.day", &[("n", &words.day(*day))]);
+    let numbers: Vec<String> = numbers.iter().map(number).collect();
     let days = words.list(&numbers);
     Some(words.say("on.days", &[("days", &days)]))
 }
@@ -237,7 +238,7 @@ fn in_year(words: &Words, rule: &Rule, day: Date) -> Option<String> {
     if !rule.month_days.is_empty() {
         return None;
     }
-    let month = words.month(month?);
+    let month = words.month("months.of", month?);
     let (ordinal, weekday) = nth(rule)?;
     let (ordinal, weekday) = nth_words(words, ordinal, weekday?)?;
     let places = [("ordinal", ordinal), ("weekday", weekday), ("month", month)];

@@ -110,10 +110,14 @@ impl Words {
     /// The same for a number, which is filled in as `{n}` and decides between the forms.
     #[must_use]
     pub fn count(&self, key: &str, n: u32, places: &[(&str, &str)]) -> String {
-        let few = format!("{key}.few");
         let is_few = (2..=4).contains(&(n % 10)) && !(12..=14).contains(&(n % 100));
-        let key = match self.texts.contains_key(few.as_str()) && is_few {
-            true => few.as_str(),
+        let form = match n {
+            1 => format!("{key}.one"),
+            _ if is_few => format!("{key}.few"),
+            _ => key.to_owned(),
+        };
+        let key = match self.texts.contains_key(form.as_str()) {
+            true => form.as_str(),
             false => key,
         };
         let number = n.to_string();
@@ -169,10 +173,10 @@ impl Words {
         self.item(key, usize::try_from(day.number()).unwrap_or(0))
     }
 
-    /// The name of a month, 1 to 12.
+    /// The name of a month, 1 to 12, from this list.
     #[must_use]
-    pub fn month(&self, month: u8) -> &'static str {
-        self.item("months", usize::from(month.saturating_sub(1)))
+    pub fn month(&self, key: &str, month: u8) -> &'static str {
+        self.item(key, usize::from(month.saturating_sub(1)))
     }
 
     /// A date with its weekday and year.
@@ -187,10 +191,19 @@ impl Words {
         self.fill_date("date.day", date)
     }
 
+    /// The number of a day of a month.
+    #[must_use]
+    pub fn day(&self, day: i16) -> String {
+        match day {
+            1 => self.text("date.first").to_owned(),
+            day => day.to_string(),
+        }
+    }
+
     fn fill_date(&self, key: &str, date: Date) -> String {
-        let (day, year) = (date.day().to_string(), date.year().to_string());
+        let (day, year) = (self.day(date.day().into()), date.year().to_string());
         let weekday = self.weekday("weekdays", date.weekday());
-        let month = self.month(date.month());
+        let month = self.month("months", date.month());
         let places = [
             ("weekday", weekday),
             ("day", &day),
@@ -261,7 +274,8 @@ mod tests {
         let english = Words::english();
         for words in ALL.iter() {
             let code = words.code;
-            for (key, text) in &english.texts {
+            let forms = |key: &&str| key.ends_with(".one") || key.ends_with(".few");
+            for (key, text) in english.texts.iter().filter(|(key, _)| !forms(key)) {
                 let Some(own) = words.texts.get(key) else {
                     panic!("{code}.words lacks {key}");
                 };
@@ -278,7 +292,8 @@ mod tests {
                 assert_eq!(ours, theirs, "{code}.words: {key} has another length");
             }
             for key in words.texts.keys() {
-                let plain = key.strip_suffix(".few").unwrap_or(key);
+                let plain = key.strip_suffix(".few").or(key.strip_suffix(".one"));
+                let plain = plain.unwrap_or(key);
                 assert!(
                     english.texts.contains_key(plain),
                     "{code}.words: nobody says {key}"
@@ -320,6 +335,18 @@ mod tests {
         assert_eq!(weeks(5), "co 5 tygodni w środy");
         assert_eq!(weeks(13), "co 13 tygodni w środy");
         assert_eq!(weeks(22), "co 22 tygodnie w środy");
+        let times = |code, n| {
+            let words = Words::of(code).unwrap();
+            words.count("rule.count", n, &[("rule", "x")])
+        };
+        assert_eq!(
+            (times("pl", 1), times("pl", 2)),
+            ("x, jeden raz".into(), "x, 2 razy".into())
+        );
+        assert_eq!(
+            (times("en", 1), times("en", 2)),
+            ("x, once".into(), "x, 2 times".into())
+        );
     }
 
     #[test]
@@ -337,6 +364,10 @@ mod tests {
             german.date_time(at),
             "Dienstag, 24. November 2026, 00:05 Uhr"
         );
+        let first = LocalTime::parse("20270401T090000").unwrap();
+        let date = |code| Words::of(code).unwrap().date(first.date());
+        assert_eq!(date("fr"), "jeudi 1er avril 2027");
+        assert_eq!(date("pt"), "quinta-feira, 1º de abril de 2027");
         let vienna = Zone::named("Europe/Vienna").unwrap();
         assert_eq!(words.zone(&vienna, at.as_utc()), "Europe/Vienna, UTC+1");
         assert_eq!(words.zone(&Zone::utc(), at.as_utc()), "UTC");
