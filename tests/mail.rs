@@ -18,7 +18,10 @@ use kalends::auth::{self, Auth};
 use kalends::dav::{self, Outside, Path, Request};
 use kalends::http::{Server, answer};
 use kalends::ical::Timestamp;
-use kalends::mail::{Counts, Mail, Mailer, Organizer, Sending, Sent, Transport, Trouble};
+use kalends::mail::{
+    Counts, Guest, Mail, Mailer, Organizer, Sending, Sent, Transport, Trouble, choose_zone,
+};
+use kalends::recur::Zone;
 use kalends::store::memory::Memory;
 use kalends::store::{self, Actor, Kind, PrincipalKind, Store};
 
@@ -235,6 +238,34 @@ async fn a_guest_is_invited_by_mail_once_the_meeting_is_settled() {
     assert_eq!(world.waiting().await, 0);
     world.round(NOW + 1000).await;
     assert!(world.fake.taken().is_empty());
+}
+
+#[tokio::test]
+async fn a_guest_reads_times_in_the_zone_they_chose() {
+    let world = World::new(sending()).await;
+    let guests = ["bob@example.net", "carol@example.com"];
+    world
+        .put("a.ics", &meeting("a", "Plan", &guests), NOW)
+        .await;
+    let store = &world.server.shared.store;
+    let alice = store
+        .directory()
+        .await
+        .unwrap()
+        .by_name("alice")
+        .unwrap()
+        .id;
+    let guest = Guest::new(alice, "an earlier one", "bob@example.net");
+    let zone = Zone::named("Asia/Tokyo").unwrap();
+    choose_zone(store, &guest, &zone, Timestamp(NOW))
+        .await
+        .unwrap();
+    world.round(NOW + SETTLE).await;
+    for mail in world.fake.taken() {
+        let told = text(&mail).replace("=\r\n", "");
+        let tokyo = told.contains("7:00 pm") && told.contains("(Asia/Tokyo, UTC+9)");
+        assert_eq!(tokyo, mail.recipient.starts_with("bob"), "{told}");
+    }
 }
 
 #[tokio::test]

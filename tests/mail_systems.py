@@ -354,15 +354,16 @@ class Browser:
         except urllib.error.HTTPError as error:
             raise SystemExit(f"FAILED  {method} {path}: {error.read().decode()[:500]}") from error
 
-    def open(self, size, dark=False, scripts=True):
+    def open(self, width, height, dark=False):
+        """A browser without script; one that is narrower than a desktop's window is a phone."""
         self.close()
-        words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en", f"--window-size={size}"]
+        words = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en", f"--window-size={width},{height}"]
         if dark:
             words.append("--force-dark-mode")
             words.append("--blink-settings=preferredColorScheme=0")
-        chrome = {"args": words, "prefs": {}}
-        if not scripts:
-            chrome["prefs"]["profile.managed_default_content_settings.javascript"] = 2
+        chrome = {"args": words, "prefs": {"profile.managed_default_content_settings.javascript": 2}}
+        if width < 500:
+            chrome["mobileEmulation"] = {"deviceMetrics": {"width": width, "height": height, "pixelRatio": 2}}
         wanted = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": chrome}}}
         self.session = "/session/" + self.ask("POST", "/session", wanted)["sessionId"]
 
@@ -467,7 +468,7 @@ def answered_on_the_page():
     browser = Browser()
     try:
         before = meeting()
-        browser.open("1000,1100", scripts=False)
+        browser.open(1000, 1100)
         browser.go(link)
         browser.picture("rsvp-light")
         check("the page shows the meeting", "Lunch" in browser.text() and "Harbour" in browser.text(), browser.text())
@@ -479,10 +480,18 @@ def answered_on_the_page():
         browser.picture("rsvp-thanks")
         line = attendee(meeting(), "ben@")
         check("the organizer sees it at once", "PARTSTAT=DECLINED" in line and "In the mountains" in line, line)
-        browser.open("390,844", dark=True)
-        browser.go(link)
-        browser.picture("rsvp-phone-dark")
         check("what was answered before", "No" in browser.text() and "In the mountains" in browser.text(), browser.text())
+        for dark in [False, True]:
+            browser.open(390, 844, dark)
+            browser.go(link)
+            browser.picture("rsvp-phone-dark" if dark else "rsvp-phone")
+        check("times in the meeting's zone", "12:00 pm – 1:00 pm (Europe/Berlin, UTC+1)" in browser.text(), browser.text())
+        browser.click("details.zone summary")
+        browser.click("#zone option[value='Asia/Tokyo']")
+        browser.click("button[value=zone]")
+        wait_for("times in the guest's zone", lambda: "8:00 pm – 9:00 pm (Asia/Tokyo, UTC+9)" in browser.text())
+        browser.click("details.propose summary")
+        browser.picture("rsvp-phone-zone")
     finally:
         browser.end()
     step("a guest answers on the page, in a browser without script")
@@ -512,6 +521,8 @@ def outage():
     check("postfix starts again", postfix("start").returncode == 0)
     newest("anna", "LOCATION:Old Town")
     wait_for("an empty queue", lambda: "anna@" not in command("mail", "list").stdout.decode(), 90)
+    told = newest("ben", "LOCATION:Old Town").get_body(("plain",)).get_content()
+    check("a guest's mail is in the zone they chose", "(Asia/Tokyo, UTC+9)" in told, told)
     check("one mail, not two", sum("Old Town" in calendar_of(mail) for mail in mails("anna")) == 1)
     step("an outage of the mail server delays a mail and loses none")
 

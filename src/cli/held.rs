@@ -13,8 +13,10 @@ use super::failure::{Code, Failure};
 use super::output::{Out, table};
 use super::run::Ground;
 use crate::ical::{Component, Timestamp};
+use crate::itip::Reason;
 use crate::mail::held::{self, Held};
 use crate::mail::{Envelope, Refused, drop_held, release};
+use crate::schedule::journal::sentence;
 
 /// Messages listed at most.
 const LISTED: usize = 10_000;
@@ -96,7 +98,12 @@ pub(super) async fn run(
         args::Held::Release { id } => {
             let held = one(ground, &id).await?;
             match release(&ground.shared, &held, now).await? {
-                Some(reason) => out.line(format!("released: {reason:?}")).await,
+                Some(Reason::PartyCrasher) => {
+                    let said =
+                        "released into the inbox: add the sender to the meeting to let them in";
+                    out.line(said).await;
+                }
+                Some(reason) => out.line(format!("released: {}", sentence(reason))).await,
                 None => out.line("read").await,
             }
             Ok(())

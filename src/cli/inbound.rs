@@ -20,7 +20,7 @@ use crate::mail::held::Room;
 use crate::mail::imap::{self, After, Mailbox};
 use crate::mail::lmtp::{Bounds, Door, Socket, serve};
 use crate::mail::{Authenticator, Checks, Inbound, Limits, Own, Treatment};
-use crate::web::{Pages, Rates};
+use crate::web::{Pages, Rates, Site};
 
 /// What takes mails from outside; none where mails are neither sent nor taken.
 pub(super) fn inbound(settings: &Settings, shared: &Arc<Shared>) -> Option<Arc<Inbound>> {
@@ -81,16 +81,20 @@ pub(super) fn public_url(settings: &Settings) -> Option<String> {
 
 /// The pages on which guests answer.
 pub(super) fn pages(settings: &Settings, shared: &Arc<Shared>) -> Option<Pages> {
-    public_url(settings)?;
+    let url = public_url(settings)?;
+    // https://cal.example.org of https://cal.example.org/kalends
+    let origin = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     let rates = Rates {
         client: settings.web.per_client_minute,
         link: settings.web.per_link_hour,
     };
-    Some(Pages::new(
-        shared.clone(),
-        settings.mail.reply.parse().ok(),
+    let site = Site {
+        pattern: settings.mail.reply.parse().ok(),
+        language: settings.mail.language.clone(),
+        origin: Some(origin.to_lowercase()),
         rates,
-    ))
+    };
+    Some(Pages::new(shared.clone(), site))
 }
 
 /// The first impossible value of what is about mails from outside.

@@ -122,7 +122,7 @@ pub(super) fn mailer(
         return Ok(None);
     }
     let transport: Arc<dyn Transport> = match mail.host.is_empty() {
-        true => Arc::new(sendmail(&mail.sendmail)),
+        true => Arc::new(sendmail(mail.sendmail.clone(), mail.timeout.duration())),
         false => {
             let relay = relay(mail)?;
             Arc::new(smtp(&relay).map_err(|error| Failure::new(Code::Usage, error))?)
@@ -250,12 +250,12 @@ pub(super) async fn run(
     now: Timestamp,
     out: &Out,
 ) -> Result<(), Failure> {
-    let waiting = waiting(ground).await?;
+    let (waiting, damaged) = waiting(ground).await?;
     match command {
         args::Mail::Lint { file } => lint(&file, out).await,
         args::Mail::Held(command) => held::run(command, ground, now, out).await,
         args::Mail::Receive(asked) => held::receive(&asked, ground, now, out).await,
-        args::Mail::List(asked) => list(ground, &waiting, asked.json, out).await,
+        args::Mail::List(asked) => list(ground, (&waiting, &damaged), asked.json, out).await,
         args::Mail::Show { id } => {
             let mail = one(&waiting, &id)?;
             out.line(pretty(&described(ground, mail).await?)).await;
@@ -270,18 +270,23 @@ pub(super) async fn run(
             for mail in mails {
                 retry(ground, mail, now).await?;
             }
-            out.line(format!("{count} will be tried within a minute"))
-                .await;
+            ground.shared.mail_now.notify_one();
+            out.line(format!("{count} to be tried now")).await;
             Ok(())
         }
         args::Mail::Drop { id } => {
-            let mail = one(&waiting, &id)?;
+            let mut broken = damaged
+                .iter()
+                .filter(|row| row.id.to_string().starts_with(&id));
+            let (row, to) = match (broken.next(), one(&waiting, &id)) {
+                (Some(row), Err(_)) => (row, "nobody can say whom"),
+                (_, found) => found.map(|mail| (&mail.row, mail.item.to.as_str()))?,
+            };
             let mut change = Change::new(now, by(now).actor, "mail drop");
-            change.take_mail(&mail.row);
+            change.take_mail(row);
             let turn = ground.store.turn(&[]).await?;
             ground.store.commit(change, turn).await?;
-            out.line(format!("dropped the mail to {}", mail.item.to))
-                .await;
+            out.line(format!("dropped the mail to {to}")).await;
             Ok(())
         }
     }
@@ -311,11 +316,17 @@ pub(super) async fn lint(file: &Path, out: &Out) -> Result<(), Failure> {
     }
 }
 
-async fn waiting(ground: &Ground) -> Result<Vec<Waiting>, Failure> {
+/// What waits, and the rows that cannot be read.
+async fn waiting(ground: &Ground) -> Result<(Vec<Waiting>, Vec<MailMessage>), Failure> {
     let rows = ground.store.mail_due(Timestamp(i64::MAX), LISTED).await?;
-    rows.into_iter()
-        .map(|row| Waiting::read(row).map_err(Failure::from))
-        .collect()
+    let (mut waiting, mut damaged) = (Vec::new(), Vec::new());
+    for row in rows {
+        match Waiting::read(row.clone()) {
+            Ok(mail) => waiting.push(mail),
+            Err(_) => damaged.push(row),
+        }
+    }
+    Ok((waiting, damaged))
 }
 
 /// The one mail whose id begins like this.
@@ -337,7 +348,7 @@ fn one<'a>(waiting: &'a [Waiting], id: &str) -> Result<&'a Waiting, Failure> {
 
 async fn list(
     ground: &Ground,
-    waiting: &[Waiting],
+    (waiting, damaged): (&[Waiting], &[MailMessage]),
     as_json: bool,
     out: &Out,
 ) -> Result<(), Failure> {
@@ -345,12 +356,17 @@ async fn list(
     for mail in waiting {
         all.push(described(ground, mail).await?);
     }
+    all.extend(damaged.iter().map(|row| {
+        let why = "the row is damaged: drop it, and change the meeting once more";
+        json!({ "id": row.id.to_string(), "next": shown(row.due), "why": why })
+    }));
     if as_json {
         out.line(Value::from(all).to_string()).await;
         return Ok(());
     }
     let cell = |mail: &Value, key: &str| match &mail[key] {
         Value::String(text) => text.clone(),
+        Value::Null => "?".to_owned(),
         other => other.to_string(),
     };
     let keys = ["id", "from", "to", "next", "tries", "why"];

@@ -1,5 +1,5 @@
 //! What a running server does in the background: it forgets old history a piece at a time, removes
-//! old messages from inboxes, and sees how much room the disk has.
+//! old messages from inboxes and reply addresses of old meetings, and sees how much room the disk has.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::clock::now;
 use super::run::Ground;
 use crate::http::Server;
+use crate::mail;
 use crate::schedule;
 
 /// How often it is done.
@@ -59,6 +60,11 @@ impl Upkeep {
             Ok(0) => {}
             Ok(messages) => tracing::debug!(messages, "old messages left their inboxes"),
             Err(error) => tracing::warn!(%error, "inboxes were not swept"),
+        }
+        match mail::forget(&self.server.shared, now()).await {
+            Ok(0) => {}
+            Ok(addresses) => tracing::debug!(addresses, "reply addresses of old meetings are gone"),
+            Err(error) => tracing::warn!(%error, "reply addresses of old meetings were kept"),
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Shared {
     pub queued: tokio::sync::Notify,
     /// Told when messages are queued that leave by mail.
     pub to_mail: tokio::sync::Notify,
+    /// Told when somebody wants what waits to be mailed at once, whatever happened before.
+    pub mail_now: tokio::sync::Notify,
     /// Free bytes where the data is, as last seen; `u64::MAX` where nobody looks.
     pub free_bytes: AtomicU64,
 }

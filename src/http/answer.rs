@@ -75,6 +75,7 @@ pub fn shared(store: Arc<Store>, limits: dav::Limits, outside: Outside) -> Arc<S
         outside,
         queued: tokio::sync::Notify::new(),
         to_mail: tokio::sync::Notify::new(),
+        mail_now: tokio::sync::Notify::new(),
         free_bytes: AtomicU64::new(u64::MAX),
     })
 }

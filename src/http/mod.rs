@@ -22,6 +22,8 @@ pub mod metrics;
 #[cfg(test)]
 mod outbox_tests;
 #[cfg(test)]
+mod page_attack_tests;
+#[cfg(test)]
 mod page_tests;
 mod proxy;
 mod pulse;

@@ -6,48 +6,71 @@ use super::world::{NOW, World, request};
 use crate::dav::Response;
 use crate::ical::Timestamp;
 use crate::mail::{Guest, ReplyAddress};
-use crate::web::{Pages, Rates};
+use crate::web::{Pages, Rates, Site as Setting};
 use std::sync::Arc;
 
-const SERIES: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Example Corp.//CalDAV Client//EN\r\nBEGIN:VEVENT\r\nUID:weekly\r\nDTSTAMP:20261120T090000Z\r\nDTSTART;TZID=Europe/Berlin:20270118T100000\r\nDTEND;TZID=Europe/Berlin:20270118T110000\r\nRRULE:FREQ=WEEKLY;COUNT=5\r\nSUMMARY:Planning <b>& co\r\nLOCATION:Room 1\r\nORGANIZER;CN=Alice Adams:mailto:alice@example.org\r\nATTENDEE;PARTSTAT=ACCEPTED:mailto:alice@example.org\r\nATTENDEE;CN=Guest;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:guest@example.com\r\nATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:bob@example.org\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+pub(super) const SERIES: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Example Corp.//CalDAV Client//EN\r\nBEGIN:VEVENT\r\nUID:weekly\r\nDTSTAMP:20261120T090000Z\r\nDTSTART;TZID=Europe/Berlin:20270118T100000\r\nDTEND;TZID=Europe/Berlin:20270118T110000\r\nRRULE:FREQ=WEEKLY;COUNT=5\r\nSUMMARY:Planning <b>& co\r\nLOCATION:Room 1\r\nORGANIZER;CN=Alice Adams:mailto:alice@example.org\r\nATTENDEE;PARTSTAT=ACCEPTED:mailto:alice@example.org\r\nATTENDEE;CN=Guest;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:guest@example.com\r\nATTENDEE;PARTSTAT=NEEDS-ACTION;RSVP=TRUE:mailto:bob@example.org\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
 
-struct Site {
-    world: World,
-    link: String,
+pub(super) struct Site {
+    pub(super) world: World,
+    pub(super) link: String,
 }
 
 impl Site {
-    async fn new(rates: Rates) -> Site {
+    pub(super) async fn new(rates: Rates) -> Site {
+        Site::of(rates, SERIES).await
+    }
+
+    /// The site with this meeting of alice's, whose UID is "weekly".
+    pub(super) async fn of(rates: Rates, meeting: &str) -> Site {
         let world = World::new().await;
         let server: &Arc<Server> = &world.server;
         let pattern = "calendar+{token}@example.org".parse().unwrap();
-        let pages = Pages::new(server.shared.clone(), Some(pattern), rates);
+        let setting = Setting {
+            pattern: Some(pattern),
+            language: "en".to_owned(),
+            origin: Some("https://cal.example.org".to_owned()),
+            rates,
+        };
+        let pages = Pages::new(server.shared.clone(), setting);
         server.pages.set(pages).unwrap();
         let head = "PUT /dav/calendars/alice/calendar/weekly.ics\nContent-Type: text/calendar";
-        assert_eq!(world.ask("alice", head, SERIES).await.status, 201);
-        let guest = Guest::new(world.id("alice").await, "weekly", "guest@example.com");
-        let store = &server.shared.store;
-        let address = ReplyAddress::of(store, &guest, NOW).await.unwrap();
-        let link = format!("/{}", address.link(Timestamp(NOW.0 + 86_400)));
-        Site { world, link }
+        assert_eq!(world.ask("alice", head, meeting).await.status, 201);
+        let mut site = Site {
+            world,
+            link: String::new(),
+        };
+        site.link = site.link_of("guest@example.com").await;
+        site
     }
 
-    async fn get(&self, query: &str) -> Response {
+    /// The link of another guest.
+    pub(super) async fn link_of(&self, attendee: &str) -> String {
+        let guest = Guest::new(self.world.id("alice").await, "weekly", attendee);
+        let store = &self.world.server.shared.store;
+        let address = ReplyAddress::of(store, &guest, NOW).await.unwrap();
+        format!("/{}", address.link(Timestamp(NOW.0 + 86_400)))
+    }
+
+    pub(super) async fn get(&self, query: &str) -> Response {
         self.ask(&format!("GET {}{query}", self.link), "", NOW)
             .await
     }
 
-    async fn post(&self, body: &str) -> Response {
-        let head = format!("POST {}\nOrigin: https://cal.example.org", self.link);
+    pub(super) async fn post(&self, body: &str) -> Response {
+        let head = format!(
+            "POST {}\nOrigin: https://cal.example.org\n{FORM}",
+            self.link
+        );
         self.ask(&head, body, NOW).await
     }
 
-    async fn ask(&self, head: &str, body: &str, now: Timestamp) -> Response {
+    pub(super) async fn ask(&self, head: &str, body: &str, now: Timestamp) -> Response {
         answer(&self.world.server, request("", head, body), now).await
     }
 
     /// The object of somebody, unfolded.
-    async fn object(&self, who: &str) -> String {
+    pub(super) async fn object(&self, who: &str) -> String {
         let path = match who {
             "alice" => "GET /dav/calendars/alice/calendar/weekly.ics".to_owned(),
             _ => format!("GET /dav/calendars/{who}/calendar/weekly.ics"),
@@ -58,11 +81,13 @@ impl Site {
     }
 }
 
-fn text(response: &Response) -> String {
+pub(super) const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+
+pub(super) fn text(response: &Response) -> String {
     String::from_utf8(response.body.to_vec()).unwrap()
 }
 
-fn guest_line(object: &str) -> &str {
+pub(super) fn guest_line(object: &str) -> &str {
     let mut lines = object.lines();
     lines
         .find(|line| line.contains("guest@example.com"))
@@ -98,12 +123,7 @@ async fn a_page_shows_the_meeting_and_changes_nothing() {
     assert!(policy.starts_with("default-src 'none'; style-src 'self'"));
     assert_eq!(page.header("Cache-Control"), Some("no-store"));
     assert_eq!(page.header("X-Robots-Tag"), Some("noindex, nofollow"));
-    // In the guest's own zone and language.
-    let html = text(&site.get("?zone=America%2FNew_York").await);
-    assert!(
-        html.contains("4:00 am") && html.contains("<option selected>America/New_York"),
-        "{html}"
-    );
+    // In the guest's own language.
     let head = format!(
         "GET {}\nAccept-Language: xx, en;q=0.3, de-AT;q=0.8",
         site.link
@@ -119,6 +139,44 @@ async fn a_page_shows_the_meeting_and_changes_nothing() {
         Some("text/css; charset=utf-8")
     );
     assert_eq!(site.object("alice").await, before);
+}
+
+#[tokio::test]
+async fn a_guests_zone_is_asked_for_once() {
+    let site = Site::new(Rates::default()).await;
+    assert!(text(&site.get("").await).contains("10:00 am – 11:00 am (Europe/Berlin, UTC+1)"));
+    let done = site.post("do=zone&zone=America%2FNew_York").await;
+    assert_eq!(done.status, 303);
+    assert_eq!(done.header("Location"), Some(site.link.as_str()));
+    let html = text(&site.get("").await);
+    for part in [
+        "4:00 am – 5:00 am (America/New_York, UTC-5)",
+        "<option value=\"America/New_York\" selected>",
+        "name=\"zone\" value=\"America/New_York\"",
+        "type=\"datetime-local\" value=\"2027-01-18T04:00\"",
+    ] {
+        assert!(html.contains(part), "{part}\n{html}");
+    }
+    // It is this guest's own, and in the mails that follow too.
+    let other = site.link_of("bob@example.org").await;
+    let html = text(&site.ask(&format!("GET {other}"), "", NOW).await);
+    assert!(html.contains("10:00 am"), "{html}");
+    let store = &site.world.server.shared.store;
+    let guest = Guest::new(site.world.id("alice").await, "another", "guest@example.com");
+    let zone = crate::mail::zone_of(store, &guest).await.unwrap();
+    assert_eq!(zone.unwrap().id(), "America/New_York");
+}
+
+#[tokio::test]
+async fn a_page_speaks_as_the_mail_did_where_the_browser_does_not_say() {
+    let meeting = SERIES.replace(";CN=Guest;", ";CN=Guest;LANGUAGE=pl;");
+    let site = Site::of(Rates::default(), &meeting).await;
+    for (accepted, code) in [("", "pl"), ("sv, fi", "pl"), ("sv, it;q=0.2", "it")] {
+        let head = format!("GET {}\nAccept-Language: {accepted}", site.link);
+        let page = site.ask(&head, "", NOW).await;
+        assert_eq!(page.header("Content-Language"), Some(code), "{accepted}");
+        assert!(text(&page).contains(&format!("<html lang=\"{code}\">")));
+    }
 }
 
 #[tokio::test]
@@ -181,10 +239,7 @@ async fn a_proposal_reaches_the_organizers_inbox_and_changes_nothing() {
     let done = site.post(body).await;
     assert_eq!(done.status, 303, "{}", text(&done));
     let target = done.header("Location").unwrap();
-    assert!(
-        target.ends_with("?done=proposal&zone=America/New_York"),
-        "{target}"
-    );
+    assert!(target.ends_with("?done=proposal"), "{target}");
     assert_eq!(site.object("alice").await, before);
     let head = "PROPFIND /dav/calendars/alice/inbox/\nDepth: 1";
     let listing = text(&site.world.ask("alice", head, "").await);
@@ -246,7 +301,7 @@ async fn what_is_not_a_guests_own_form_is_refused() {
     assert_eq!(expired.status, 410);
     let expired = site
         .ask(
-            &format!("POST {}", site.link),
+            &format!("POST {}\n{FORM}", site.link),
             "do=answer&answer=declined",
             late,
         )
@@ -258,7 +313,7 @@ async fn what_is_not_a_guests_own_form_is_refused() {
         "Sec-Fetch-Site: cross-site",
         "Sec-Fetch-Site: same-site",
     ] {
-        let head = format!("POST {}\n{header}", site.link);
+        let head = format!("POST {}\n{FORM}\n{header}", site.link);
         let refused = site.ask(&head, "do=answer&answer=declined", NOW).await;
         assert_eq!(refused.status, 403, "{header}");
     }
@@ -284,7 +339,7 @@ async fn what_is_not_a_guests_own_form_is_refused() {
     let busy = site.post("do=answer&answer=declined").await;
     assert_eq!(
         (busy.status, busy.header("Retry-After")),
-        (429, Some("600"))
+        (429, Some("3600"))
     );
     // A meeting that is gone.
     let gone = site

@@ -70,6 +70,7 @@ pub fn classify(letter: &Letter, most: usize) -> Kind {
 
 fn why_nothing(letter: &Letter) -> &'static str {
     match letter.calendars.first() {
+        None if letter.packed => "Outlook packed it into winmail.dat, which only Outlook reads",
         None => "there is no calendar in it",
         Some(found) => match method(found) {
             None => "the calendar in it has no method",

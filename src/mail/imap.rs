@@ -78,8 +78,8 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// How long one IDLE lasts: servers may end one after half an hour. RFC 9051 §6.3.13
 const IDLE: Duration = Duration::from_secs(25 * 60);
 
-/// Lines of an answer that is no mail.
-const LINE: u64 = 64 << 10;
+/// Bytes of an answer that is no mail: the numbers of half a million mails.
+const LINE: u64 = 4 << 20;
 
 /// Looks into the mailbox until it is told to stop, again and again after faults.
 pub async fn watch(
@@ -115,12 +115,16 @@ async fn look(
     let mut session = Session::open(mailbox).await?;
     let keywords = session.select(&mailbox.name).await?;
     *wait = Duration::from_secs(5);
-    let idle = session.has("IDLE").await?;
+    let idle = session.has(&["IDLE"]).await?;
+    session.expunges = session.has(&["UIDPLUS", "IMAP4rev2"]).await?;
     loop {
+        session.news = false;
         let left = session
             .take_all(mailbox, inbound, (keywords, clock))
             .await?;
-        if idle && left == 0 {
+        if session.news {
+            // Something came while mails were taken, and IDLE tells nothing twice.
+        } else if idle && left == 0 {
             session.idle().await?;
         } else {
             tokio::time::sleep(mailbox.every).await;
@@ -143,6 +147,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 struct Session {
     stream: BufReader<Box<dyn Stream>>,
     number: u32,
+    /// The server said that something came.
+    news: bool,
+    /// The server deletes one mail and not all that others marked. RFC 9051 §6.4.9
+    expunges: bool,
 }
 
 /// One line of an answer, with the texts in it that came by their length.
@@ -166,7 +174,7 @@ impl Session {
             Security::None => Session::over(Box::new(tcp)),
             Security::StartTls => {
                 let mut plain = Session::over(Box::new(tcp));
-                plain.line(LINE).await?;
+                plain.greeting().await?;
                 plain.command("STARTTLS").await?;
                 if !plain.stream.buffer().is_empty() {
                     return Err(fault("the server said something before TLS began"));
@@ -176,10 +184,7 @@ impl Session {
             }
         };
         if mailbox.security != Security::StartTls {
-            let greeting = session.line(LINE).await?;
-            if !greeting.text.starts_with("* OK") && !greeting.text.starts_with("* PREAUTH") {
-                return Err(fault(format!("the server says {}", greeting.text)));
-            }
+            session.greeting().await?;
         }
         let login = format!(
             "LOGIN {} {}",
@@ -190,10 +195,20 @@ impl Session {
         Ok(session)
     }
 
+    async fn greeting(&mut self) -> io::Result<()> {
+        let greeting = tokio::time::timeout(ANSWER, self.line(LINE)).await??;
+        match greeting.text.starts_with("* OK") {
+            true => Ok(()),
+            false => Err(fault(format!("the server says {}", greeting.text))),
+        }
+    }
+
     fn over(stream: Box<dyn Stream>) -> Session {
         Session {
             stream: BufReader::new(stream),
             number: 0,
+            news: false,
+            expunges: false,
         }
     }
 
@@ -205,12 +220,16 @@ impl Session {
     async fn exchange(&mut self, command: &str, longest: u64) -> io::Result<Vec<Line>> {
         let tag = self.send(command).await?;
         let mut lines = Vec::new();
+        let mut left = longest;
         loop {
-            let line = tokio::time::timeout(ANSWER, self.line(longest)).await??;
+            let line = tokio::time::timeout(ANSWER, self.line(left)).await??;
             let Some(rest) = line.text.strip_prefix(&tag) else {
-                if lines.len() > 100_000 {
-                    return Err(fault("the server does not stop talking"));
-                }
+                let length = line.literals.iter().map(Vec::len).sum::<usize>();
+                let length = u64::try_from(length.saturating_add(line.text.len()).max(64));
+                left = left
+                    .checked_sub(length.unwrap_or(u64::MAX))
+                    .ok_or_else(|| fault("the server does not stop talking"))?;
+                self.news |= line.text.to_uppercase().ends_with("EXISTS");
                 lines.push(line);
                 continue;
             };
@@ -237,9 +256,8 @@ impl Session {
         let mut left = longest;
         loop {
             let mut bytes = Vec::new();
-            let limit = left.min(LINE);
             let read = (&mut self.stream)
-                .take(limit)
+                .take(left.min(LINE))
                 .read_until(b'\n', &mut bytes)
                 .await?;
             if read == 0 || !bytes.ends_with(b"\n") {
@@ -270,10 +288,11 @@ impl Session {
         }
     }
 
-    async fn has(&mut self, capability: &str) -> io::Result<bool> {
+    /// Whether the server has one of these capabilities.
+    async fn has(&mut self, capabilities: &[&str]) -> io::Result<bool> {
         let lines = self.command("CAPABILITY").await?;
         let mut words = lines.iter().flat_map(|line| line.text.split(' '));
-        Ok(words.any(|word| word.eq_ignore_ascii_case(capability)))
+        Ok(words.any(|word| capabilities.iter().any(|it| word.eq_ignore_ascii_case(it))))
     }
 
     async fn select(&mut self, name: &str) -> io::Result<Keywords> {
@@ -331,7 +350,7 @@ impl Session {
         });
         // A mail that is too long, or gone, is not looked at again.
         if size.is_none_or(|size| size > longest) {
-            tracing::info!(uid, ?size, "a mail in the mailbox is too long, or gone");
+            tracing::warn!(uid, ?size, "a mail in the mailbox is too long, or gone");
             return Ok(Taken::Yes);
         }
         let fetch = format!("UID FETCH {uid} (UID BODY.PEEK[])");
@@ -345,7 +364,11 @@ impl Session {
                 tracing::info!(uid, why, "a mail in the mailbox is put off");
                 Ok(Taken::Later)
             }
-            Err(Refused::Store(error)) => Err(fault(error.to_string())),
+            // One mail that cannot be taken does not keep the others waiting.
+            Err(Refused::Store(error)) => {
+                tracing::error!(uid, %error, "a mail in the mailbox was not taken");
+                Ok(Taken::Later)
+            }
         }
     }
 
@@ -358,7 +381,11 @@ impl Session {
         self.command(&format!("UID STORE {uid} +FLAGS.SILENT ({flags})"))
             .await?;
         if after == After::Delete {
-            self.command("EXPUNGE").await?;
+            let expunge = match self.expunges {
+                true => format!("UID EXPUNGE {uid}"),
+                false => "EXPUNGE".to_owned(),
+            };
+            self.command(&expunge).await?;
         }
         Ok(())
     }
@@ -423,4 +450,117 @@ async fn secured<S: Stream + 'static>(
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     tokio::time::timeout(ANSWER, connector.connect(name, stream)).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    /// A session, and the other end of its line.
+    fn session() -> (Session, DuplexStream) {
+        let (ours, theirs) = duplex(1 << 20);
+        (Session::over(Box::new(ours)), theirs)
+    }
+
+    async fn heard(server: &mut DuplexStream) -> String {
+        let mut bytes = vec![0; 4096];
+        let read = server.read(&mut bytes).await.unwrap();
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_of_many_mails_is_one_line() {
+        let (mut session, mut server) = session();
+        let numbers: String = (1_000_000..1_060_000)
+            .map(|uid| format!(" {uid}"))
+            .collect();
+        let answer = format!("* SEARCH{numbers}\r\nk1 OK done\r\n");
+        let writer = tokio::spawn(async move {
+            server.write_all(answer.as_bytes()).await.unwrap();
+            server
+        });
+        let lines = session.command("UID SEARCH ALL").await.unwrap();
+        assert_eq!(lines[0].text.split(' ').count(), 60_002);
+        writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_came_meanwhile_is_news_and_no_end_is_an_end() {
+        let (mut session, mut server) = session();
+        server
+            .write_all(b"* 7 EXISTS\r\n* 1 FETCH (UID 3 BODY[] {5}\r\na\r\nb\r)\r\nk1 OK x\r\n")
+            .await
+            .unwrap();
+        let lines = session
+            .exchange("UID FETCH 3 (BODY.PEEK[])", 1000)
+            .await
+            .unwrap();
+        assert!(session.news);
+        assert_eq!(lines[1].literals, [b"a\r\nb\r".to_vec()]);
+        // A server that breaks off inside a mail, and one that sends more than was asked for.
+        server
+            .write_all(b"* 1 FETCH (BODY[] {99}\r\nabc")
+            .await
+            .unwrap();
+        drop(server);
+        assert!(
+            session
+                .exchange("UID FETCH 3 (BODY.PEEK[])", 1000)
+                .await
+                .is_err()
+        );
+        let (mut session, mut server) = self::session();
+        server
+            .write_all(b"* 1 FETCH (BODY[] {9999}\r\n")
+            .await
+            .unwrap();
+        assert!(
+            session
+                .exchange("UID FETCH 3 (BODY.PEEK[])", 1000)
+                .await
+                .is_err()
+        );
+    }
+
+    #[tokio::test]
+    async fn idle_ends_when_something_comes() {
+        let (mut session, mut server) = session();
+        let idle = tokio::spawn(async move {
+            session.idle().await.unwrap();
+        });
+        assert_eq!(heard(&mut server).await, "k1 IDLE\r\n");
+        server
+            .write_all(b"+ idling\r\n* 3 RECENT\r\n* 3 EXISTS\r\n")
+            .await
+            .unwrap();
+        assert_eq!(heard(&mut server).await, "DONE\r\n");
+        server.write_all(b"k1 OK done\r\n").await.unwrap();
+        idle.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_mail_is_deleted_and_not_what_others_marked() {
+        for (expunges, expected) in [(true, "k2 UID EXPUNGE 5\r\n"), (false, "k2 EXPUNGE\r\n")] {
+            let (mut session, mut server) = session();
+            session.expunges = expunges;
+            let mark = tokio::spawn(async move {
+                session.mark(5, After::Delete, Keywords::Any).await.unwrap();
+            });
+            assert_eq!(
+                heard(&mut server).await,
+                "k1 UID STORE 5 +FLAGS.SILENT (\\Deleted)\r\n"
+            );
+            server.write_all(b"k1 OK x\r\n").await.unwrap();
+            assert_eq!(heard(&mut server).await, expected);
+            server.write_all(b"k2 OK x\r\n").await.unwrap();
+            mark.await.unwrap();
+        }
+    }
+
+    #[test]
+    fn names_and_passwords_are_quoted() {
+        assert_eq!(quoted(r#"a"b\c"#).unwrap(), r#""a\"b\\c""#);
+        assert!(quoted("a\r\nk9 DELETE INBOX").is_err());
+    }
 }

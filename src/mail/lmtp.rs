@@ -135,7 +135,8 @@ async fn talk(
     let mut buffer = vec![0; 16 << 10];
     loop {
         let time = match session.reading {
-            Reading::Commands => door.bounds.idle,
+            // A whole command, however its bytes are spread.
+            Reading::Commands => door.bounds.idle.saturating_sub(session.spoke.elapsed()),
             // The whole of a mail, however its bytes are spread.
             Reading::Data(_) | Reading::Overlong(_) => door
                 .bounds
@@ -163,7 +164,8 @@ async fn talk(
         };
         let ended = session.ingest(bytes).await;
         // Commands that came together are answered together. RFC 2920 §3.2
-        stream.write_all(session.out.as_bytes()).await?;
+        let said = stream.write_all(session.out.as_bytes());
+        tokio::time::timeout(door.bounds.idle, said).await??;
         session.out.clear();
         if ended == Ended::Yes {
             return stream.shutdown().await;
@@ -192,6 +194,8 @@ struct Session<'d> {
     receiver: RequestReceiver,
     reading: Reading,
     begun: Option<tokio::time::Instant>,
+    /// When the last command was complete.
+    spoke: tokio::time::Instant,
     /// What the client calls itself; LMTP answers for each recipient.
     helo: Option<String>,
     lmtp: bool,
@@ -210,6 +214,7 @@ impl Session<'_> {
             receiver: RequestReceiver::default(),
             reading: Reading::Commands,
             begun: None,
+            spoke: tokio::time::Instant::now(),
             helo: None,
             lmtp: false,
             sender: None,
@@ -249,6 +254,7 @@ impl Session<'_> {
                     if receiver.ingest(&mut iter) {
                         self.reading = Reading::Commands;
                         self.answer_all("552 5.3.4 the mail is too long");
+                        self.spoke = tokio::time::Instant::now();
                         self.reset();
                     }
                 }
@@ -281,11 +287,13 @@ impl Session<'_> {
     }
 
     fn fault(&mut self, line: &str) {
+        self.spoke = tokio::time::Instant::now();
         self.faults = self.faults.saturating_add(1);
         self.say(line);
     }
 
     async fn command(&mut self, request: Request<String>) -> Ended {
+        self.spoke = tokio::time::Instant::now();
         match request {
             Request::Lhlo { host } => self.hello(host, true),
             Request::Ehlo { host } => self.hello(host, false),
@@ -387,6 +395,7 @@ impl Session<'_> {
                 helo: self.helo.clone().unwrap_or_default(),
             }),
         };
+        self.spoke = tokio::time::Instant::now();
         let data = std::mem::take(&mut self.data);
         let now = (self.door.clock)();
         let line = match self.door.inbound.receive(&data, &envelope, now).await {

@@ -76,6 +76,8 @@ pub enum Doubt {
     SeveralAuthors,
     /// A person wrote without a calendar.
     Words,
+    /// Outlook packed the answer into a file that only Outlook reads.
+    Packed,
 }
 
 /// Why a message does nothing.
@@ -106,6 +108,7 @@ impl Doubt {
             Doubt::Forwarded => "forwarded",
             Doubt::SeveralAuthors => "several-authors",
             Doubt::Words => "words",
+            Doubt::Packed => "packed",
         }
     }
 
@@ -127,6 +130,10 @@ impl Doubt {
             Doubt::Forwarded => "it was in a mail that the sender passed on",
             Doubt::SeveralAuthors => "the mail has several authors",
             Doubt::Words => "a person wrote, without a calendar",
+            Doubt::Packed => {
+                "Outlook packed the answer into winmail.dat, which only Outlook reads: the guest can answer on the page \
+                 in the invitation, or their site can turn off Rich Text Format for mails that leave it"
+            }
         };
         fixed.to_owned()
     }

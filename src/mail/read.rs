@@ -5,7 +5,7 @@
 //! a text that is nothing but a calendar. Of the same message sent twice, as part and as file, one is taken. A calendar
 //! inside a forwarded mail is marked so, because who forwarded it did not write it.
 //!
-//! **Gaps**: TNEF (`winmail.dat`) and vCalendar 1.0 are not read.
+//! **Gaps**: TNEF (`winmail.dat`) is recognised and not read; vCalendar 1.0 is neither.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -132,6 +132,8 @@ pub struct Letter {
     pub results: Vec<String>,
     /// The calendars in it, the best place first.
     pub calendars: Vec<Found>,
+    /// Outlook packed something into a file that only Outlook reads. [MS-OXTNEF]
+    pub packed: bool,
     /// The first lines of what a person wrote.
     pub text: String,
 }
@@ -170,12 +172,14 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Letter, Unreadable> {
     let mut walk = Walk {
         limits,
         parts: 0,
+        packed: false,
         found: Vec::new(),
     };
     walk.message(&message, 0)?;
     letter.report = report(&message);
     walk.found.sort_by_key(|found| found.place);
     letter.calendars = walk.found;
+    letter.packed = walk.packed;
     Ok(letter)
 }
 
@@ -208,6 +212,7 @@ fn head(message: &Message<'_>) -> Letter {
         report: None,
         results: results(message),
         calendars: Vec::new(),
+        packed: false,
         text: text.trim().chars().take(TEXT).collect(),
     }
 }
@@ -322,6 +327,7 @@ fn automatic(message: &Message<'_>) -> Option<&'static str> {
 struct Walk<'l> {
     limits: &'l Limits,
     parts: usize,
+    packed: bool,
     found: Vec<Found>,
 }
 
@@ -353,6 +359,7 @@ impl Walk<'_> {
         part: &MessagePart<'_>,
         depth: usize,
     ) -> Result<(), Unreadable> {
+        self.packed |= is_packed(part);
         let Some(place) = place(part) else {
             return Ok(());
         };
@@ -415,6 +422,16 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a part is Outlook's own format around everything else. [MS-OXTNEF]
+fn is_packed(part: &MessagePart<'_>) -> bool {
+    let named_so = part.attachment_name();
+    let typed_so = part.content_type().and_then(|kind| kind.subtype());
+    named_so.is_some_and(|name| name.trim().eq_ignore_ascii_case("winmail.dat"))
+        || typed_so.is_some_and(|kind| {
+            kind.eq_ignore_ascii_case("ms-tnef") || kind.eq_ignore_ascii_case("vnd.ms-tnef")
+        })
 }
 
 /// Where a part that may hold a calendar is; none if it can hold none.

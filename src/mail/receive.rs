@@ -164,6 +164,14 @@ impl Inbound {
             )));
         }
         let guests = self.guests(&letter, envelope).await?;
+        for guest in &guests {
+            // Who has a guest's reply address may call themselves anything.
+            let of_guest = format!("{} {} {}", guest.home, guest.uid, guest.attendee);
+            if !self.may_send(&of_guest, now) {
+                let why = format!("too many mails for the answers of {}", guest.attendee);
+                return Err(Refused::Later(why));
+            }
+        }
         let directory = self.shared.store.directory().await?;
         let mail = Mail {
             bytes,
@@ -257,11 +265,18 @@ impl Inbound {
 
     /// A person wrote instead of answering.
     async fn words(&self, mail: &Mail<'_>, why: &str) -> Result<Vec<Done>, Refused> {
-        let Some(guest) = mail.guests.first().filter(|_| !mail.letter.text.is_empty()) else {
+        let letter = mail.letter;
+        let says = letter.packed || !letter.text.is_empty();
+        let Some(guest) = mail.guests.first().filter(|_| says) else {
             return Ok(vec![ignored(why)]);
         };
-        let held = Held::new(guest.home, None, &Doubt::Words);
-        Ok(vec![self.hold(mail, held, Doubt::Words, None).await?])
+        let doubt = if letter.packed {
+            Doubt::Packed
+        } else {
+            Doubt::Words
+        };
+        let held = Held::new(guest.home, None, &doubt);
+        Ok(vec![self.hold(mail, held, doubt, None).await?])
     }
 
     async fn hold(

@@ -59,6 +59,7 @@ impl World {
             outside: Outside::ByMail,
             queued: tokio::sync::Notify::new(),
             to_mail: tokio::sync::Notify::new(),
+            mail_now: tokio::sync::Notify::new(),
             free_bytes: AtomicU64::new(u64::MAX),
         });
         let treatment = Treatment {
@@ -327,6 +328,114 @@ async fn a_sender_has_so_many_mails_in_an_hour() {
     world.receive(&file("invitation.eml"), &[]).await.unwrap();
 }
 
+#[tokio::test]
+async fn who_has_a_reply_address_has_so_many_mails_in_an_hour_under_any_name() {
+    let world = World::new().await;
+    world.has("weekly.ics", WEEKLY).await;
+    let to = world.reply_address(WEEKLY, "bob@example.com").await;
+    let mail = |n: usize| file("a-person-writes.eml").replace("bob@", &format!("bob{n}@"));
+    for n in 0..10 {
+        world.receive(&mail(n), &[&to]).await.unwrap();
+    }
+    let refused = world.receive(&mail(10), &[&to]).await;
+    assert!(matches!(refused, Err(Refused::Later(_))), "{refused:?}");
+    let other = world.reply_address(WEEKLY, "carol@example.net").await;
+    world.receive(&mail(11), &[&other]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_only_outlook_reads_waits_with_what_helps() {
+    let world = World::new().await;
+    world.has("weekly.ics", WEEKLY).await;
+    let to = world.reply_address(WEEKLY, "bob@example.com").await;
+    let mail = file("outlook-packed.eml");
+    let done = world.receive(&mail, &[&to]).await.unwrap();
+    assert!(
+        matches!(done.as_slice(), [Done::Held(_, Doubt::Packed)]),
+        "{done:?}"
+    );
+    assert!(world.waiting().await[0].doubt.1.contains("winmail.dat"));
+    // To somebody else's address any mail may have such a file.
+    let done = world.receive(&mail, &["alice@example.org"]).await.unwrap();
+    assert!(matches!(done.as_slice(), [Done::Ignored(_)]), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_reply_address_ends_long_after_its_meeting_and_not_before() {
+    const DAY: i64 = 86_400;
+    let world = World::new().await;
+    let store = &world.shared.store;
+    let weekly = file("weekly.ics");
+    let text = |rule: &str| {
+        let lines = weekly
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with("RRULE"));
+        lines
+            .collect::<String>()
+            .replace("SUMMARY", &format!("{rule}SUMMARY"))
+    };
+    let meetings = [
+        ("ends", text("RRULE:FREQ=WEEKLY;COUNT=3\r\n")),
+        ("endless", text("RRULE:FREQ=WEEKLY\r\n")),
+        ("once", text("")),
+    ];
+    let turn = store.turn(&[world.alice]).await.unwrap();
+    let home = turn.home(world.alice).unwrap().clone();
+    let calendar = schedule::default_calendar(&home, Component::Event)
+        .unwrap()
+        .id;
+    let mut change = Change::new(NOW, Actor::default(), "PUT");
+    for (uid, text) in &meetings {
+        let parsed = crate::ical::parse(text.as_bytes(), &crate::ical::Limits::default());
+        change.home(&home).put(
+            calendar,
+            Put {
+                name: format!("{uid}.ics"),
+                text: text.clone().into(),
+                uid: Some((*uid).to_owned()),
+                component: Some(Component::Event),
+                summary: crate::recur::summary(&parsed.calendars[0]).encode(),
+                tag: Tag::Move,
+                shared: Sharing::Moves,
+            },
+        );
+    }
+    store.commit(change, turn).await.unwrap();
+    let mut tokens = Vec::new();
+    for uid in ["ends", "endless", "once", "never-stored"] {
+        let guest = Guest::new(world.alice, uid, "bob@example.com");
+        tokens.push(ReplyAddress::of(store, &guest, NOW).await.unwrap().token);
+    }
+    let gone = Guest::new(Id::from_bytes([3; 16]), "ends", "bob@example.com");
+    tokens.push(ReplyAddress::of(store, &gone, NOW).await.unwrap().token);
+    let left = async |now: i64| {
+        let forgotten = super::forget(&world.shared, Timestamp(now)).await.unwrap();
+        let mut left = Vec::new();
+        for token in &tokens {
+            left.push(ReplyAddress::find(store, *token).await.unwrap().is_some());
+        }
+        (forgotten, left)
+    };
+    assert_eq!(left(NOW.0).await, (0, vec![true; 5]));
+    // What cannot be brought back goes with the history.
+    assert_eq!(
+        left(NOW.0 + 31 * DAY).await,
+        (2, vec![true, true, true, false, false])
+    );
+    assert_eq!(left(NOW.0 + 360 * DAY).await.0, 0);
+    assert_eq!(
+        left(NOW.0 + 500 * DAY).await,
+        (2, vec![false, true, false, false, false])
+    );
+    let guest = Guest::new(world.alice, "once", "bob@example.com");
+    let zone = crate::recur::Zone::named("Asia/Tokyo").unwrap();
+    super::choose_zone(store, &guest, &zone, NOW).await.unwrap();
+    left(NOW.0 + 700 * DAY).await;
+    assert!(super::zone_of(store, &guest).await.unwrap().is_some());
+    left(NOW.0 + 731 * DAY).await;
+    assert!(super::zone_of(store, &guest).await.unwrap().is_none());
+}
+
 /// What a client that says these lines is answered, in one connection.
 async fn said(world: &World, bounds: Bounds, pieces: &[&str]) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -415,6 +524,45 @@ async fn the_door_is_closed_to_who_says_too_much_or_too_little() {
     let long = "x".repeat(20_000);
     let all = said(&world, Bounds::default(), &[&long]).await;
     assert_eq!(codes(&all), ["220", "421"], "{all:?}");
+    // Who guesses addresses is sent away, as is who names too many.
+    let guessed = "RCPT TO:<calendar+aaaaaaaaaaaaaaaaaaaaaaaaaa@example.org>\r\n".repeat(30);
+    let all = said(
+        &world,
+        Bounds::default(),
+        &[&format!("LHLO x\r\nMAIL FROM:<>\r\n{guessed}")],
+    )
+    .await;
+    assert_eq!(codes(&all).len(), 3 + 21 + 1, "{all:?}");
+    assert!(
+        all[9..29].iter().all(|line| line.starts_with("550 5.1.1")),
+        "{all:?}"
+    );
+    assert_eq!(codes(&all).last(), Some(&"421"), "{all:?}");
+    let few = Bounds {
+        recipients: 2,
+        ..Bounds::default()
+    };
+    let named = "RCPT TO:<alice@example.org>\r\n".repeat(3);
+    let all = said(
+        &world,
+        few,
+        &[&format!(
+            "LHLO x\r\nMAIL FROM:<a@b.example> BODY=8BITMIME\r\n{named}RSET\r\nQUIT\r\n"
+        )],
+    )
+    .await;
+    assert_eq!(
+        codes(&all),
+        ["220", "250", "250", "250", "250", "452", "250", "221"],
+        "{all:?}"
+    );
+    // A dot that a line begins with is one more on the way; NULs and bare line ends break nothing.
+    let all = said(&world, Bounds::default(), &["LHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nSubject: x\u{0}\n.\n\r\n..\r\nQUIT\r\n.\r\nQUIT\r\n"]).await;
+    assert_eq!(
+        codes(&all),
+        ["220", "250", "250", "250", "354", "250", "221"],
+        "{all:?}"
+    );
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use super::transport::Trouble;
 use super::undelivered::undelivered;
 use super::words::Words;
 use super::worker::Mailer;
+use super::zone::zone_of;
 use crate::ical::{Component, Limits, Timestamp, address_key, parse};
 use crate::itip::{Meeting, Message, Method, Weight};
 use crate::recur::Zone;
@@ -136,6 +137,7 @@ async fn mails(
         Some(_) => Some(ReplyAddress::of(&mailer.shared.store, &guest, now).await?),
         None => None,
     };
+    let zone = zone_of(&mailer.shared.store, &guest).await?;
     let mut mails = Vec::new();
     for (place, message) in messages.iter().enumerate() {
         let desk = Desk {
@@ -145,6 +147,7 @@ async fn mails(
             after: after.as_ref(),
             address: address.as_ref(),
             guest: &guest,
+            zone: zone.as_ref(),
             // The time of the change, not of the attempt: the same mail is made each time.
             made: errand.what.since(),
         };
@@ -165,6 +168,8 @@ struct Desk<'a> {
     after: Option<&'a Component>,
     address: Option<&'a ReplyAddress>,
     guest: &'a Guest,
+    /// The zone in which the guest reads times, if they said so.
+    zone: Option<&'a Zone>,
     made: Timestamp,
 }
 
@@ -192,7 +197,7 @@ impl Desk<'_> {
             sender: name,
             sender_mail: own.as_deref(),
             words: Words::first(locales),
-            reader_zone: None,
+            reader_zone: self.zone,
             writer_zone: zone.as_ref(),
             now: self.made,
         };

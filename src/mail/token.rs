@@ -6,8 +6,7 @@
 //! mail program would answer to. The link names another number, so that who sees a link does not know
 //! the address, and is signed with a key of the guest's own row; it expires, and a new key ends all
 //! links made before.
-//!
-//! **Gaps**: rows of guests whose meetings the history has forgotten are kept; a few hundred bytes each.
+//! `forget` removes the rows of meetings that are long over.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +15,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ical::{Timestamp, address_key};
-use crate::store::{Actor, Change, Error, Id, Shelf, Store, again};
+use crate::store::{Actor, Change, Error, Id, Kept, Shelf, Store, again};
 
 /// token -> row
 const TOKENS: Shelf = Shelf("mail/token");
@@ -246,6 +245,26 @@ impl ReplyAddress {
             key: *blake3::Hash::from_hex(row.key).ok()?.as_bytes(),
         })
     }
+}
+
+/// Keys of rows, each with the address that can be read there.
+pub(super) type Addresses = Vec<(Bytes, Option<ReplyAddress>)>;
+
+/// So many reply addresses behind this key.
+///
+/// # Errors
+/// The store's.
+pub(super) async fn addresses(
+    store: &Store,
+    after: Option<&[u8]>,
+    most: usize,
+) -> Result<Addresses, Error> {
+    let rows = store.kept_from(TOKENS, &[], after, most).await?;
+    let read = |row: Kept| {
+        let address = id(&row.key).and_then(|token| ReplyAddress::read(Token(token), &row.value));
+        (row.key, address)
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 fn id(bytes: &[u8]) -> Option<Id> {

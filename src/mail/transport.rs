@@ -1,16 +1,14 @@
-//! How a mail leaves: over SMTP to the site's mail server, or through a sendmail command.
+//! How a mail leaves, and by SMTP to the site's mail server; `pipe` is the other way.
 //!
 //! The relay is the site's own: it knows where mail goes, and queues for receivers that are away. Its
 //! answer decides: 2xx is taken, 4xx is tried again, 5xx is final; what is wrong between us and it (no
 //! connection, no TLS, a login that fails) concerns no mail and is tried again with all of them.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use lettre::address::Envelope;
-use lettre::transport::sendmail::AsyncSendmailTransport;
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
@@ -151,26 +149,8 @@ impl Transport for Smtp {
     }
 }
 
-/// A sendmail command: mails are its standard input.
-struct Sendmail(AsyncSendmailTransport<Tokio1Executor>);
-
-/// A command that takes mails as sendmail does.
-#[must_use]
-pub fn sendmail(command: &PathBuf) -> impl Transport + use<> {
-    Sendmail(AsyncSendmailTransport::new_with_command(command))
-}
-
-impl Transport for Sendmail {
-    fn send<'a>(&'a self, mail: &'a Mail) -> Sent<'a> {
-        Box::pin(async move {
-            let envelope = envelope(mail)?;
-            let sent = self.0.send_raw(&envelope, &mail.bytes).await;
-            sent.map_err(|error| Trouble::ForNow(said(&error)))
-        })
-    }
-}
-
-fn envelope(mail: &Mail) -> Result<Envelope, Trouble> {
+/// Who sends it and to whom, if both are addresses.
+pub(super) fn envelope(mail: &Mail) -> Result<Envelope, Trouble> {
     let address = |text: &str| {
         let bad = |error| Trouble::Final(format!("\"{text}\" is no mail address: {error}"));
         text.parse::<Address>().map_err(bad)

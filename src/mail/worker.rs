@@ -4,7 +4,7 @@
 //! A row is removed when its mail was taken. A process that dies in between sends the mail once more,
 //! byte by byte the same and under the same Message-ID, by which mail programs know it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::token::Pattern;
 use super::transport::Transport;
 use crate::dav::Shared;
 use crate::ical::Timestamp;
-use crate::store::Error;
+use crate::store::{Error, Id, MailMessage};
 
 /// Rows that are looked at in one round.
 const ROWS: usize = 10_000;
@@ -82,6 +82,8 @@ pub struct Mailer {
     pub(super) sending: Sending,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) counts: Arc<Counts>,
+    /// Rows that cannot be read, which is said once.
+    damaged: Mutex<BTreeSet<Id>>,
     /// When mails left for each domain in the last minute.
     pace: Mutex<BTreeMap<String, VecDeque<Timestamp>>>,
 }
@@ -132,6 +134,7 @@ impl Mailer {
             sending,
             transport,
             counts,
+            damaged: Mutex::default(),
             pace: Mutex::default(),
         })
     }
@@ -174,6 +177,7 @@ impl Mailer {
                 // What is new waits until nothing is added anyway; and while nobody takes mail, being told
                 // of more of it changes nothing.
                 () = self.shared.to_mail.notified(), if pause == 0 => {}
+                () = self.shared.mail_now.notified() => pause = 0,
             }
         }
     }
@@ -190,13 +194,7 @@ impl Mailer {
             .await?;
         let waiting = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         self.counts.waiting.store(waiting, Ordering::Relaxed);
-        let read = rows.into_iter().filter_map(|row| {
-            let id = row.id;
-            let read = Waiting::read(row);
-            read.inspect_err(|error| tracing::error!(%error, %id, "a queued mail is damaged"))
-                .ok()
-        });
-        let (mut ready, later): (Vec<Bundle>, Vec<Bundle>) = bundles(read.collect())
+        let (mut ready, later): (Vec<Bundle>, Vec<Bundle>) = bundles(self.readable(rows))
             .into_iter()
             .partition(|bundle| bundle.due(self.sending.settle_seconds) <= now);
         ready.sort_by_key(|bundle| bundle.due(self.sending.settle_seconds));
@@ -251,6 +249,23 @@ impl Mailer {
             soon(&mut round, now.add_seconds(5));
         }
         Ok(round)
+    }
+
+    /// The rows that can be read; of the others the log tells once.
+    fn readable(&self, rows: Vec<MailMessage>) -> Vec<Waiting> {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = Vec::new();
+        for row in rows {
+            let id = row.id;
+            match Waiting::read(row) {
+                Ok(waiting) => read.push(waiting),
+                Err(error) if damaged.insert(id) => {
+                    tracing::error!(%error, %id, "a queued mail is damaged; `mail drop` removes it");
+                }
+                Err(_) => {}
+            }
+        }
+        read
     }
 
     /// Sends what waits for one guest, in order; what follows something that was not taken waits too.

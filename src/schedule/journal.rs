@@ -136,7 +136,8 @@ fn status_sentence(status: &str) -> String {
 }
 
 /// Why, for people.
-fn sentence(reason: Reason) -> &'static str {
+#[must_use]
+pub fn sentence(reason: Reason) -> &'static str {
     match reason {
         Reason::Invited => "a new meeting was put into the calendar",
         Reason::Updated => "the meeting was changed",

@@ -1,5 +1,7 @@
 //! What the page is asked with: the parameters of its address and of its form, within limits.
 
+use std::collections::BTreeSet;
+
 use crate::ical::{LocalTime, When, percent_decoded};
 use crate::recur::Zone;
 
@@ -22,6 +24,8 @@ pub(super) enum Wish {
     Answer,
     /// To propose another time.
     Propose,
+    /// To have times told in another zone.
+    Zone,
 }
 
 /// The fields of the form; all are as the sender likes, and checked where they are used.
@@ -65,17 +69,23 @@ impl Form {
     /// The fields of a query.
     pub(super) fn of_query(query: &str) -> Form {
         let mut form = Form::default();
-        if query.len() > BYTES {
+        if query.len() > BYTES || query.split('&').count() > FIELDS {
             return form;
         }
-        for pair in query.split('&').take(FIELDS) {
+        let mut names = BTreeSet::new();
+        for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            // Our form has no field twice: who sends one twice means to be read in two ways.
+            if !name.is_empty() && !names.insert(name) {
+                return Form::default();
+            }
             let value = decoded(value);
             match name {
                 "do" => {
                     form.wish = match value.as_str() {
                         "answer" => Some(Wish::Answer),
                         "propose" => Some(Wish::Propose),
+                        "zone" => Some(Wish::Zone),
                         _ => None,
                     };
                 }
@@ -156,6 +166,12 @@ mod tests {
         assert_eq!(form.zone.as_deref(), Some("Europe/Paris"));
         assert_eq!(Form::of_query("answer=DELEGATED&do=").answer, None);
         assert_eq!(Form::of_body(&[b'a'; BYTES + 1]), Form::default());
+        assert_eq!(
+            Form::of_body(b"do=answer&answer=accepted&do=propose"),
+            Form::default()
+        );
+        let many = "x".repeat(5000).replace('x', "&a=b");
+        assert_eq!(Form::of_body(many.as_bytes()), Form::default());
         let long = Form::of_query(&format!("comment={}", "x".repeat(2000)));
         assert_eq!(long.comment().len(), COMMENT);
     }

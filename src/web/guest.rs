@@ -8,7 +8,9 @@ use crate::ical::{
     values,
 };
 use crate::itip::{self, Key, Meeting, Message, Method, State, Weight};
-use crate::mail::{Guest, Occasion, Words, mail_address, own_addresses, page_file, page_lines};
+use crate::mail::{
+    Guest, Occasion, Words, mail_address, own_addresses, page_file, page_lines, zone_of,
+};
 use crate::recur::{self, Range, Zone, compile};
 use crate::schedule;
 use crate::store::Error;
@@ -31,6 +33,10 @@ pub(super) struct Seen {
     /// The organizer's name.
     pub(super) organizer: String,
     organizer_zone: Option<Zone>,
+    /// The zone that the guest chose.
+    guest_zone: Option<Zone>,
+    /// The languages of their mails, the likeliest first.
+    pub(super) locales: Vec<String>,
     limits: recur::Limits,
     now: Timestamp,
 }
@@ -81,10 +87,17 @@ impl Seen {
         let asked = (now, &limits);
         let answered = itip::incoming(Some(&stored), &State::default(), &refresh, &who, asked);
         let request = answered.messages.into_iter().next();
+        let guest_zone = zone_of(&shared.store, guest).await?;
+        let locales = language(&stored, guest)
+            .into_iter()
+            .chain(owner.locale.clone());
+        let locales = locales.collect();
         Ok(request.filter(takes_place).map(|request| Seen {
             attendee: refresh.from,
             organizer: organizer.unwrap_or_else(|| owner.display_name.clone()),
             organizer_zone: owner.timezone.as_deref().and_then(Zone::named),
+            guest_zone,
+            locales,
             limits: shared.limits.recur,
             request,
             stored,
@@ -106,13 +119,15 @@ impl Seen {
         }
     }
 
-    /// The lines that tell what it is, in this zone if the guest chose one.
-    pub(super) fn lines(
-        &self,
-        words: &'static Words,
-        zone: Option<&Zone>,
-    ) -> Vec<(&'static str, String)> {
-        page_lines(&self.occasion(words, zone))
+    /// The lines that tell what it is, in the guest's zone if they chose one.
+    pub(super) fn lines(&self, words: &'static Words, form: &Form) -> Vec<(&'static str, String)> {
+        page_lines(&self.occasion(words, self.chosen(form).as_ref()))
+    }
+
+    /// The zone that the guest chose, now or before.
+    fn chosen(&self, form: &Form) -> Option<Zone> {
+        let asked = form.zone.as_deref().and_then(Zone::named);
+        asked.or_else(|| self.guest_zone.clone())
     }
 
     /// The file for the guest's calendar.
@@ -141,14 +156,13 @@ impl Seen {
 
     /// The zone in which times are told: the one the guest chose, else the meeting's.
     pub(super) fn zone(&self, form: &Form) -> Zone {
-        let chosen = form.zone.as_deref().and_then(Zone::named);
         let own = || {
             let meeting = self.meeting()?;
             let start = start(meeting.any()?)?;
             meeting.zones.get(start.tzid()?).cloned()
         };
         let organizers = || self.organizer_zone.clone();
-        chosen
+        self.chosen(form)
             .or_else(own)
             .or_else(organizers)
             .unwrap_or_else(Zone::utc)
@@ -319,7 +333,10 @@ impl Seen {
     /// The occurrence of this name, if there is one.
     fn known(&self, meeting: &Meeting<'_>, id: &str) -> Option<Key> {
         let key = key(id)?;
-        let has = meeting.has(key, &self.limits) && !meeting.excludes(key);
+        // Named as the page names it: a local time is no name of an occurrence that has a zone.
+        let own = meeting.key(&start(meeting.any()?)?);
+        let fits = std::mem::discriminant(&own) == std::mem::discriminant(&key);
+        let has = fits && meeting.has(key, &self.limits) && !meeting.excludes(key);
         has.then_some(key)
     }
 
@@ -424,6 +441,15 @@ fn key(id: &str) -> Option<Key> {
         When::Utc(instant) => Some(Key::At(instant)),
         When::Zoned(..) => None,
     }
+}
+
+/// The language that the meeting says the guest reads. RFC 5545 §3.2.10
+fn language(stored: &Component, guest: &Guest) -> Option<String> {
+    let mut attendees = stored
+        .all_components()
+        .flat_map(|component| component.properties("ATTENDEE"));
+    let own = attendees.find(|attendee| address_key(attendee.value()) == guest.attendee)?;
+    own.param("LANGUAGE").map(|language| language.into_owned())
 }
 
 /// What the guest's program would send to be told the newest state, and the organizer's name. RFC 5546 §3.2.6

@@ -58,7 +58,6 @@ pub(super) fn sentence(words: &Words, text: &str) -> String {
 pub(super) fn page(page: &Page<'_>) -> String {
     let words = page.words;
     let zone = page.seen.zone(page.form);
-    let chosen = page.form.zone.as_deref().and_then(Zone::named);
     let title = page.seen.title();
     let title = if title.is_empty() {
         words.text("untitled").to_owned()
@@ -80,7 +79,7 @@ pub(super) fn page(page: &Page<'_>) -> String {
         );
     }
     out.push_str("<table>\n");
-    for (label, text) in page.seen.lines(words, chosen.as_ref()) {
+    for (label, text) in page.seen.lines(words, page.form) {
         let (label, text) = (escape(label), escape(&text));
         push(
             &mut out,
@@ -88,9 +87,9 @@ pub(super) fn page(page: &Page<'_>) -> String {
         );
     }
     out.push_str("</table>\n");
+    zone_form(&mut out, page, &zone);
     answered(&mut out, page);
     answer_form(&mut out, page, &zone);
-    zone_form(&mut out, page, &zone);
     let (link, download) = (escape(page.link), escape(words.text("page.download")));
     push(
         &mut out,
@@ -134,13 +133,12 @@ fn answer_form(out: &mut String, page: &Page<'_>, zone: &Zone) {
         out,
         format_args!("<form method=\"post\" action=\"{link}\">\n"),
     );
-    if let Some(zone) = &page.form.zone {
-        let zone = escape(zone);
-        push(
-            out,
-            format_args!("<input type=\"hidden\" name=\"zone\" value=\"{zone}\">\n"),
-        );
-    }
+    // A proposed time is meant in the zone in which the page told times.
+    let id = escape(zone.id());
+    push(
+        out,
+        format_args!("<input type=\"hidden\" name=\"zone\" value=\"{id}\">\n"),
+    );
     let ask = escape(words.text("answer.ask"));
     push(
         out,
@@ -233,7 +231,10 @@ fn proposal(out: &mut String, page: &Page<'_>, occurrences: &[Occurrence], zone:
         "datetime-local"
     };
     let label = escape(words.text("page.propose"));
-    push(out, format_args!("<details>\n<summary>{label}</summary>\n"));
+    push(
+        out,
+        format_args!("<details class=\"propose\">\n<summary>{label}</summary>\n"),
+    );
     if !page.seen.is_all_day() {
         put(out, "p", &words.zone(zone, page.now));
     }
@@ -277,18 +278,19 @@ fn day_field(day: crate::ical::Date) -> String {
     format!("{:04}-{:02}-{:02}", day.year(), day.month(), day.day())
 }
 
-/// The choice of the zone: a question for the same page, which changes nothing.
+/// The choice of the zone, which is kept for the pages and mails to come.
 fn zone_form(out: &mut String, page: &Page<'_>, zone: &Zone) {
     if page.seen.is_all_day() {
         return;
     }
     let words = page.words;
     let (link, label) = (escape(page.link), escape(words.text("page.zone")));
+    let other = escape(words.text("page.other-zone"));
     push(
         out,
         format_args!(
-            "<form method=\"get\" action=\"{link}\" class=\"zone\">\n<p><label for=\"zone\">{label}</label>\n\
-             <select id=\"zone\" name=\"zone\">\n"
+            "<form method=\"post\" action=\"{link}\">\n<details class=\"zone\">\n<summary>{other}</summary>\n\
+             <p><label for=\"zone\">{label}</label>\n<select id=\"zone\" name=\"zone\">\n"
         ),
     );
     for name in zone_names() {
@@ -297,12 +299,18 @@ fn zone_form(out: &mut String, page: &Page<'_>, zone: &Zone) {
         }
         let selected = if name == zone.id() { " selected" } else { "" };
         let name = escape(&name);
-        push(out, format_args!("<option{selected}>{name}</option>\n"));
+        push(
+            out,
+            format_args!("<option value=\"{name}\"{selected}>{name}</option>\n"),
+        );
     }
     let show = escape(words.text("page.show"));
     push(
         out,
-        format_args!("</select>\n<button class=\"second\">{show}</button></p>\n</form>\n"),
+        format_args!(
+            "</select>\n<button class=\"second\" name=\"do\" value=\"zone\">{show}</button></p>\n\
+             </details>\n</form>\n"
+        ),
     );
 }
 

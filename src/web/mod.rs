@@ -4,18 +4,20 @@
 //! answering is a POST to the same link, which no other site knows. What a guest answers goes the way of an answer by
 //! mail: `schedule::receive`.
 //!
-//! **Gaps**: the guest's zone is the meeting's until they choose another on the page, since no script tells it.
+//! Times are told in the guest's zone once they chose one on any page of a person here; until then in the meeting's, with
+//! its name, since nothing but a script could tell.
 
 mod form;
 mod guest;
 mod html;
 mod throttle;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::dav::{Request, Response, Shared};
 use crate::ical::Timestamp;
-use crate::mail::{LinkFault, Pattern, ReplyAddress, Words};
+use crate::mail::{LinkFault, Pattern, ReplyAddress, Words, choose_zone};
 use crate::recur::Zone;
 use crate::store::Error;
 
@@ -28,11 +30,24 @@ use throttle::Throttle;
 #[derive(Debug)]
 pub struct Pages {
     shared: Arc<Shared>,
-    pattern: Option<Pattern>,
+    site: Site,
     /// Requests of one client in a minute.
     clients: Throttle,
     /// Answers by one link in an hour.
     links: Throttle,
+}
+
+/// What the pages are told of the site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// How reply addresses look.
+    pub pattern: Option<Pattern>,
+    /// The language of guests of whom nothing is known.
+    pub language: String,
+    /// Scheme, host and port under which guests reach the pages; none if only the server's own are known.
+    pub origin: Option<String>,
+    /// How often pages may be asked for.
+    pub rates: Rates,
 }
 
 /// How often pages are asked for and answered.
@@ -61,14 +76,14 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; 
      base-uri 'none'; frame-ancestors 'none'";
 
 impl Pages {
-    /// The pages of this server's guests. `pattern` is how reply addresses look.
+    /// The pages of this server's guests.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, pattern: Option<Pattern>, rates: Rates) -> Pages {
+    pub fn new(shared: Arc<Shared>, site: Site) -> Pages {
         Pages {
+            clients: Throttle::new(site.rates.client, 60),
+            links: Throttle::new(site.rates.link, 3600),
             shared,
-            pattern,
-            clients: Throttle::new(rates.client, 60),
-            links: Throttle::new(rates.link, 3600),
+            site,
         }
     }
 
@@ -82,16 +97,15 @@ impl Pages {
             [PLACE, ..] => ("", Part::Page),
             _ => return None,
         };
-        let words = words(request);
-        let client = request
-            .peer
-            .map_or_else(String::new, |peer| peer.to_string());
-        if !self.clients.lets(&client, now) {
-            return Some(plain(429, words, "page.busy").with("Retry-After", "60"));
+        let asked = asked(request);
+        let words = asked.unwrap_or_else(|| Words::first([self.site.language.as_str()]));
+        if let Err(wait) = self.clients.lets(&client(request), now) {
+            return Some(busy(words, wait));
         }
+        let tongue = Tongue { asked, words };
         let answered = match (request.method.as_str(), part) {
-            ("GET" | "HEAD", _) => self.show(request, (link, part), words, now).await,
-            ("POST", Part::Page) => self.take(request, link, words, now).await,
+            ("GET" | "HEAD", _) => self.show(request, (link, part), tongue, now).await,
+            ("POST", Part::Page) => self.take(request, link, tongue, now).await,
             _ => {
                 let allow = match part {
                     Part::Page => "GET, HEAD, POST",
@@ -128,18 +142,23 @@ impl Pages {
         &self,
         request: &Request,
         (link, part): (&str, Part),
-        words: &'static Words,
+        tongue: Tongue,
         now: Timestamp,
     ) -> Result<Response, Error> {
-        let address = match self.opened(link, words, now).await? {
+        let address = match self.opened(link, tongue.words, now).await? {
             Ok(address) => address,
             Err(response) => return Ok(response),
         };
         let Some(seen) = Seen::of(&self.shared, &address.guest, now).await? else {
-            return Ok(plain(410, words, "page.gone"));
+            return Ok(plain(410, tongue.words, "page.gone"));
         };
+        let words = tongue.of(&seen);
         if part == Part::File {
-            let reply = self.pattern.as_ref().map(|it| it.address(address.token));
+            let reply = self
+                .site
+                .pattern
+                .as_ref()
+                .map(|it| it.address(address.token));
             let file = seen.file(reply.as_deref(), words, now);
             let response = Response::status(200).body("text/calendar; charset=utf-8", file);
             let name = "attachment; filename=\"invite.ics\"";
@@ -165,57 +184,105 @@ impl Pages {
         Ok(document(200, words, html::page(&page)))
     }
 
-    /// Takes an answer, or a proposal, and shows the page again.
+    /// Takes an answer, a proposal or a choice of zone, and shows the page again.
     async fn take(
         &self,
         request: &Request,
         link: &str,
-        words: &'static Words,
+        tongue: Tongue,
         now: Timestamp,
     ) -> Result<Response, Error> {
-        if !from_here(request) {
-            return Ok(plain(403, words, "page.wrong"));
+        if !self.is_from_here(request) {
+            return Ok(plain(403, tongue.words, "page.wrong"));
         }
-        let address = match self.opened(link, words, now).await? {
+        if !is_form(request) {
+            return Ok(plain(415, tongue.words, "page.wrong"));
+        }
+        let address = match self.opened(link, tongue.words, now).await? {
             Ok(address) => address,
             Err(response) => return Ok(response),
         };
-        if !self.links.lets(&address.token.to_string(), now) {
-            return Ok(plain(429, words, "page.busy").with("Retry-After", "600"));
+        if let Err(wait) = self.links.lets(&address.token.to_string(), now) {
+            return Ok(busy(tongue.words, wait));
         }
         let Some(seen) = Seen::of(&self.shared, &address.guest, now).await? else {
-            return Ok(plain(410, words, "page.gone"));
+            return Ok(plain(410, tongue.words, "page.gone"));
         };
         let form = Form::of_body(&request.body);
-        let message = match &form.wish {
-            Some(Wish::Answer) => seen.reply(&form, now),
-            Some(Wish::Propose) => seen.counter(&form, now),
-            None => None,
-        };
-        let Some(message) = message else {
-            let notice = Some(Notice::bad(words.text("page.wrong").to_owned()));
+        let Some(done) = self.done(&address, &seen, &form, now).await? else {
+            let words = tongue.of(&seen);
             let page = Page {
                 words,
                 link,
                 seen: &seen,
                 form: &form,
-                notice,
+                notice: Some(Notice::bad(words.text("page.wrong").to_owned())),
                 now,
             };
             return Ok(document(422, words, html::page(&page)));
         };
+        // Whoever reloads the page that follows answers nothing a second time.
+        let target = format!("{}/{PLACE}/{link}{done}", request.prefix);
+        Ok(guarded(Response::status(303).with("Location", target)))
+    }
+
+    /// Does what a form wants; answers the query of the page that says so, none if it wants nothing that there is.
+    async fn done(
+        &self,
+        address: &ReplyAddress,
+        seen: &Seen,
+        form: &Form,
+        now: Timestamp,
+    ) -> Result<Option<&'static str>, Error> {
+        let (message, done) = match form.wish {
+            Some(Wish::Answer) => (seen.reply(form, now), "?done=answer"),
+            Some(Wish::Propose) => (seen.counter(form, now), "?done=proposal"),
+            Some(Wish::Zone) => {
+                let Some(zone) = form.zone.as_deref().and_then(Zone::named) else {
+                    return Ok(None);
+                };
+                choose_zone(&self.shared.store, &address.guest, &zone, now).await?;
+                return Ok(Some(""));
+            }
+            None => (None, ""),
+        };
+        let Some(message) = message else {
+            return Ok(None);
+        };
         let home = address.guest.home;
         let reason = crate::schedule::receive(&self.shared, home, &message, now).await?;
         tracing::info!(?reason, method = %message.method, "a guest answered on the page");
-        let done = match form.wish {
-            Some(Wish::Propose) => "proposal",
-            Some(Wish::Answer) | None => "answer",
+        Ok(Some(done))
+    }
+
+    /// Whether a form was sent from our own page: browsers say where from, if they say anything. Behind a proxy that
+    /// does not pass the host on, the page is where the settings say.
+    fn is_from_here(&self, request: &Request) -> bool {
+        if let Some(site) = request.headers.get("Sec-Fetch-Site") {
+            return site == "same-origin" || site == "none";
+        }
+        let Some(origin) = request.headers.get("Origin") else {
+            return true;
         };
-        let zone = form.zone.as_deref().and_then(Zone::named);
-        let zone = zone.map_or_else(String::new, |zone| format!("&zone={}", zone.id()));
-        // Whoever reloads the page that follows answers nothing a second time.
-        let target = format!("{}/{PLACE}/{link}?done={done}{zone}", request.prefix);
-        Ok(guarded(Response::status(303).with("Location", target)))
+        let host = origin.split_once("://").map(|(_, host)| host);
+        host == Some(request.host.as_str()) || self.site.origin.as_deref() == Some(origin)
+    }
+}
+
+/// The language in which a page speaks.
+#[derive(Clone, Copy)]
+struct Tongue {
+    /// The one the browser asks for.
+    asked: Option<&'static Words>,
+    /// The one for somebody of whom nothing else is known.
+    words: &'static Words,
+}
+
+impl Tongue {
+    /// The one for the guest of a meeting: as the browser asks, else as the mail was written.
+    fn of(self, seen: &Seen) -> &'static Words {
+        let mail = || seen.locales.iter().find_map(|locale| Words::of(locale));
+        self.asked.or_else(mail).unwrap_or(self.words)
     }
 }
 
@@ -226,29 +293,34 @@ enum Part {
     File,
 }
 
-/// Whether a form was sent from our own page: browsers say where from, if they say anything.
-fn from_here(request: &Request) -> bool {
-    let site = request.headers.get("Sec-Fetch-Site");
-    let origin = request.headers.get("Origin");
-    let here = |origin: &str| {
-        origin
-            .split_once("://")
-            .is_some_and(|(_, it)| it == request.host)
-    };
-    site.is_none_or(|site| site == "same-origin" || site == "none") && origin.is_none_or(here)
+/// Who asks, as far as it can be told: an address, or the network that a provider gives one customer.
+fn client(request: &Request) -> String {
+    match request.peer {
+        None => String::new(),
+        Some(IpAddr::V4(peer)) => peer.to_string(),
+        Some(IpAddr::V6(peer)) => {
+            let [a, b, c, d, ..] = peer.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}")
+        }
+    }
+}
+
+/// Whether a body is what our form sends.
+fn is_form(request: &Request) -> bool {
+    let kind = request.headers.get("Content-Type").unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// The words of the first language in Accept-Language that there are some for.
-fn words(request: &Request) -> &'static Words {
+fn asked(request: &Request) -> Option<&'static Words> {
     let accepted = request.headers.list("Accept-Language").unwrap_or_default();
     let mut languages: Vec<(u16, &str)> = accepted.split(',').take(20).map(weighed).collect();
     languages.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
-    Words::first(
-        languages
-            .into_iter()
-            .filter(|(weight, _)| *weight > 0)
-            .map(|(_, it)| it),
-    )
+    languages
+        .into_iter()
+        .filter(|(weight, _)| *weight > 0)
+        .find_map(|(_, language)| Words::of(language))
 }
 
 /// A language with its weight in thousandths. RFC 9110 §12.5.4
@@ -267,12 +339,18 @@ fn weighed(language: &str) -> (u16, &str) {
 
 fn style(request: &Request) -> Response {
     if request.method != "GET" && request.method != "HEAD" {
-        return Response::text(405, "").with("Allow", "GET, HEAD");
+        return guarded(Response::text(405, "").with("Allow", "GET, HEAD"));
     }
     Response::status(200)
         .body("text/css; charset=utf-8", include_str!("style.css"))
         .with("Cache-Control", "public, max-age=86400")
+        .with("Content-Security-Policy", POLICY)
         .with("X-Content-Type-Options", "nosniff")
+}
+
+/// The page for somebody who asks too often, and may again after so many seconds.
+fn busy(words: &'static Words, wait: i64) -> Response {
+    plain(429, words, "page.busy").with("Retry-After", wait.to_string())
 }
 
 /// A page that says one thing.

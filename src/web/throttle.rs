@@ -27,7 +27,10 @@ impl Throttle {
     }
 
     /// Whether it may be done once more.
-    pub(super) fn lets(&self, who: &str, now: Timestamp) -> bool {
+    ///
+    /// # Errors
+    /// The seconds until it may.
+    pub(super) fn lets(&self, who: &str, now: Timestamp) -> Result<(), i64> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let span = now.0.div_euclid(self.seconds);
         if counts.0 != span || counts.1.len() >= COUNTED {
@@ -35,7 +38,10 @@ impl Throttle {
         }
         let count = counts.1.entry(who.to_owned()).or_default();
         *count = count.saturating_add(1);
-        *count <= self.most
+        match *count <= self.most {
+            true => Ok(()),
+            false => Err(self.seconds - now.0.rem_euclid(self.seconds)),
+        }
     }
 }
 
@@ -48,8 +54,10 @@ mod tests {
         let throttle = Throttle::new(2, 60);
         let now = Timestamp(600);
         let lets = |who, now| throttle.lets(who, now);
-        assert!(lets("a", now) && lets("a", now) && !lets("a", now));
-        assert!(lets("b", now));
-        assert!(lets("a", Timestamp(660)));
+        assert_eq!([lets("a", now), lets("a", now)], [Ok(()); 2]);
+        assert_eq!(lets("a", now), Err(60));
+        assert_eq!(lets("a", Timestamp(659)), Err(1));
+        assert_eq!(lets("b", now), Ok(()));
+        assert_eq!(lets("a", Timestamp(660)), Ok(()));
     }
 }
