@@ -84,7 +84,8 @@ pub(super) async fn run(
         args::Held::Show { id } => {
             let held = one(ground, &id).await?;
             let described = described(ground, &held).await?;
-            for (key, value) in described.as_object().into_iter().flatten() {
+            let said = described.as_object().into_iter().flatten();
+            for (key, value) in said.filter(|(_, value)| !value.is_null()) {
                 let value = value
                     .as_str()
                     .map_or_else(|| value.to_string(), str::to_owned);
@@ -165,7 +166,11 @@ async fn print(rows: &[Value], as_json: bool, out: &Out) {
     let keys = ["id", "for", "from", "what", "about", "why"];
     let cell = |row: &Value, key: &str| {
         let text = row.get(key).and_then(Value::as_str).unwrap_or_default();
-        let most = if key == "id" { 8 } else { 60 };
+        let most = match key {
+            "id" => 8,
+            "why" => usize::MAX,
+            _ => 60,
+        };
         text.chars().take(most).collect::<String>()
     };
     let cells: Vec<Vec<String>> = rows
