@@ -328,7 +328,9 @@ impl<'a> Reader<'a> {
                 "client" => head
                     .clients
                     .extend(value.split(',').map(|s| s.trim().to_owned())),
-                "needs" => head.needs.push(value.to_owned()),
+                "needs" => head
+                    .needs
+                    .extend(value.split(',').map(|s| s.trim().to_owned())),
                 "fresh" if value == "users" => head.fresh_users = true,
                 "text" => {
                     let text = self.until_dot()?;
