@@ -7,22 +7,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::names::{addresses, check_name, check_text};
 use super::password::HashError;
 use crate::ical::Timestamp;
 use crate::store::{
-    self, Actor, AppPassword, Booking, Change, Component, Components, Contended, Credentials,
-    Directory, Id, Kind, NewCollection, Principal, PrincipalKind, Properties, Settings, Store,
-    again,
+    self, Actor, Booking, Change, Component, Components, Contended, Credentials, Directory, Id,
+    Kind, NewCollection, Principal, PrincipalKind, Properties, Settings, Store, again,
 };
-
-/// The longest name of a principal.
-const MAX_NAME_CHARS: usize = 64;
-
-/// The longest display name or label.
-const MAX_TEXT_CHARS: usize = 255;
-
-/// App passwords of one user.
-const MAX_APP_PASSWORDS: usize = 100;
 
 /// Why an account was not made or changed.
 #[derive(Debug)]
@@ -358,103 +349,6 @@ pub async fn change_members(
     .await
 }
 
-/// Sets a user's password, given as a PHC string; app passwords stay.
-pub async fn set_password(store: &Store, name: &str, phc: &str, by: &By) -> Result<(), Error> {
-    credentials(store, name, "set password", by, |credentials| {
-        credentials.password = Some(phc.to_owned());
-        Ok(())
-    })
-    .await
-}
-
-/// Adds an app password, given as its hash, under a label of its own.
-pub async fn add_app_password(
-    store: &Store,
-    name: &str,
-    label: &str,
-    hash: &str,
-    by: &By,
-) -> Result<(), Error> {
-    check_text(label)?;
-    if label.is_empty() {
-        return Err(Error::Bad(
-            "an app password needs a label, such as the name of the device".to_owned(),
-        ));
-    }
-    let id = Id::random()?;
-    credentials(store, name, "add app password", by, |credentials| {
-        if credentials
-            .app_passwords
-            .iter()
-            .any(|app| app.label == label)
-        {
-            return Err(Error::Refused(format!(
-                "there is an app password \"{label}\"; remove it first"
-            )));
-        }
-        if credentials.app_passwords.len() >= MAX_APP_PASSWORDS {
-            return Err(Error::Refused(format!(
-                "there are {MAX_APP_PASSWORDS} app passwords; remove some first"
-            )));
-        }
-        credentials.app_passwords.push(AppPassword {
-            id,
-            label: label.to_owned(),
-            hash: hash.to_owned(),
-            created: by.now,
-            last_used: None,
-        });
-        Ok(())
-    })
-    .await
-}
-
-/// Removes the app password of this label.
-pub async fn remove_app_password(
-    store: &Store,
-    name: &str,
-    label: &str,
-    by: &By,
-) -> Result<(), Error> {
-    credentials(store, name, "remove app password", by, |credentials| {
-        let before = credentials.app_passwords.len();
-        credentials.app_passwords.retain(|app| app.label != label);
-        if credentials.app_passwords.len() == before {
-            return Err(Error::Unknown(format!(
-                "app password \"{label}\" of {name}"
-            )));
-        }
-        Ok(())
-    })
-    .await
-}
-
-async fn credentials(
-    store: &Store,
-    name: &str,
-    what: &str,
-    by: &By,
-    edit: impl Fn(&mut Credentials) -> Result<(), Error>,
-) -> Result<(), Error> {
-    again(|| async {
-        let turn = store.turn(&[Id::DIRECTORY]).await?;
-        let directory = turn
-            .directory()
-            .ok_or(store::Error::Refused(store::Refusal::NotInTurn))?
-            .clone();
-        let id = find(&directory, &[PrincipalKind::User], name)?.id;
-        let mut credentials = store.credentials(id).await?;
-        edit(&mut credentials)?;
-        let mut change = Change::new(by.now, by.actor.clone(), what);
-        change
-            .directory(&directory)
-            .set_credentials(id, credentials);
-        store.commit(change, turn).await?;
-        Ok(())
-    })
-    .await
-}
-
 /// What a change is staged on.
 struct Staging<'a> {
     change: &'a mut Change,
@@ -521,130 +415,9 @@ pub fn find<'a>(
         })
 }
 
-/// A name is a segment of a URL and what people type: letters and digits of any
-/// script, and `.`, `-`, `_`, `+`, `@` between them.
-fn check_name(name: &str) -> Result<(), Error> {
-    let good = |c: char| c.is_alphanumeric() || ".-_+@".contains(c);
-    let edge = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let chars = name.chars();
-    if name.chars().count() <= MAX_NAME_CHARS
-        && name.chars().all(good)
-        && edge(chars.clone().next())
-        && edge(chars.clone().next_back())
-    {
-        return Ok(());
-    }
-    Err(Error::Bad(format!(
-        "\"{}\" is no name: up to {MAX_NAME_CHARS} letters and digits, with . - _ + @ between them",
-        name.escape_debug()
-    )))
-}
-
-fn check_text(text: &str) -> Result<(), Error> {
-    if text.chars().count() > MAX_TEXT_CHARS || text.chars().any(char::is_control) {
-        return Err(Error::Bad(format!(
-            "a text may have {MAX_TEXT_CHARS} characters and no line breaks or control characters"
-        )));
-    }
-    Ok(())
-}
-
-/// Calendar user addresses as URIs: a bare mail address gets its `mailto:`.
-/// RFC 4791 §6.2.1
-fn addresses(given: &[String]) -> Result<Vec<String>, Error> {
-    let mut all: Vec<String> = Vec::new();
-    for text in given {
-        let text = text.trim();
-        let uri = if text.contains(':') {
-            text.to_owned()
-        } else {
-            format!("mailto:{text}")
-        };
-        check_address(&uri)?;
-        if !all.iter().any(|other| other.eq_ignore_ascii_case(&uri)) {
-            all.push(uri);
-        }
-    }
-    Ok(all)
-}
-
-fn check_address(uri: &str) -> Result<(), Error> {
-    let bad = || {
-        Error::Bad(format!(
-            "\"{}\" is no mail address and no URI",
-            uri.escape_debug()
-        ))
-    };
-    let (scheme, rest) = uri.split_once(':').ok_or_else(bad)?;
-    let plain =
-        !uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\",;".contains(c));
-    let named = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let mail = rest.rsplit_once('@').is_some_and(|(local, domain)| {
-        !local.is_empty() && !local.contains('@') && !domain.is_empty()
-    });
-    let fits = mail || !scheme.eq_ignore_ascii_case("mailto");
-    if plain && named && !rest.is_empty() && fits && uri.len() <= 320 {
-        Ok(())
-    } else {
-        Err(bad())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_segments_that_people_can_type() {
-        for good in [
-            "alice",
-            "Alice.B",
-            "a",
-            "josé",
-            "a+b@example.org",
-            "42",
-            "a-_b",
-        ] {
-            assert!(check_name(good).is_ok(), "{good}");
-        }
-        let long = "a".repeat(65);
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "a b",
-            "-a",
-            "a-",
-            "a:b",
-            "a%b",
-            "a\nb",
-            long.as_str(),
-        ] {
-            assert!(check_name(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_uris() {
-        let given = [
-            "Alice@Example.org",
-            "mailto:alice@example.org",
-            "urn:uuid:1",
-            "tel:+1-2",
-        ]
-        .map(str::to_owned);
-        let read = addresses(&given).unwrap();
-        assert_eq!(read, ["mailto:Alice@Example.org", "urn:uuid:1", "tel:+1-2"]);
-        for bad in [
-            "", "alice", "@b", "a@", "a@b@c", "a b@c", "mailto:x", "<a@b>", "a@b,c@d", "1x:y",
-        ] {
-            assert!(addresses(&[bad.to_owned()]).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_display_name_is_escaped() {

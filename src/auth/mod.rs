@@ -1,12 +1,15 @@
 //! From credentials to a principal: HTTP Basic, passwords, app passwords, and
-//! what keeps guessers out. The accounts themselves are made in `accounts`.
+//! what keeps guessers out. The accounts themselves are made in `accounts`,
+//! their passwords set in `secrets`.
 //!
 //! **Gaps**: bearer tokens, client certificates, LDAP.
 
 pub mod accounts;
 pub mod basic;
+mod names;
 pub mod password;
 pub mod remember;
+pub mod secrets;
 #[cfg(test)]
 mod tests;
 pub mod throttle;

@@ -6,6 +6,7 @@ use base64::Engine as _;
 
 use super::accounts::{self, By, Edit, NewPrincipal};
 use super::password::{self, Cost};
+use super::secrets;
 use super::{Auth, Authenticated, Denied, Limits, Presented};
 use crate::ical::Timestamp;
 use crate::store::memory::Memory;
@@ -222,7 +223,7 @@ async fn a_change_of_password_or_account_counts_at_once() {
     assert!(door.knock("alice", "alice's secret").await.is_ok());
     assert!(door.knock("alice", "new").await.is_err());
     let phc = password::hash("new", Cost::LEAST).unwrap();
-    accounts::set_password(&door.store, "alice", &phc, &by(NOW))
+    secrets::set_password(&door.store, "alice", &phc, &by(NOW))
         .await
         .unwrap();
     assert!(door.knock("alice", "alice's secret").await.is_err());
@@ -280,10 +281,10 @@ async fn app_passwords_are_told_apart_and_end_with_their_removal() {
     let door = Door::with_alice().await;
     let text = password::random().unwrap();
     let hash = password::app_hash(&text);
-    accounts::add_app_password(&door.store, "alice", "phone", &hash, &by(NOW))
+    secrets::add_app_password(&door.store, "alice", "phone", &hash, &by(NOW))
         .await
         .unwrap();
-    let second = accounts::add_app_password(&door.store, "alice", "phone", "x", &by(NOW)).await;
+    let second = secrets::add_app_password(&door.store, "alice", "phone", "x", &by(NOW)).await;
     assert!(matches!(second, Err(accounts::Error::Refused(_))));
     let known = door.knock("alice", &text).await.unwrap();
     assert_eq!(known.client.as_deref(), Some("phone"));
@@ -292,9 +293,9 @@ async fn app_passwords_are_told_apart_and_end_with_their_removal() {
         door.knock("alice", "alice's secret").await.is_ok(),
         "the password still counts"
     );
-    let stays = accounts::remove_app_password(&door.store, "alice", "tablet", &by(NOW)).await;
+    let stays = secrets::remove_app_password(&door.store, "alice", "tablet", &by(NOW)).await;
     assert!(matches!(stays, Err(accounts::Error::Unknown(_))));
-    accounts::remove_app_password(&door.store, "alice", "phone", &by(NOW))
+    secrets::remove_app_password(&door.store, "alice", "phone", &by(NOW))
         .await
         .unwrap();
     assert!(door.knock("alice", &text).await.is_err());
@@ -305,7 +306,7 @@ async fn the_last_use_is_noted_once_in_an_hour() {
     let door = Door::with_alice().await;
     let text = password::random().unwrap();
     let hash = password::app_hash(&text);
-    accounts::add_app_password(&door.store, "alice", "phone", &hash, &by(NOW))
+    secrets::add_app_password(&door.store, "alice", "phone", &hash, &by(NOW))
         .await
         .unwrap();
     let id = door

@@ -9,7 +9,7 @@ use super::failure::{Code, Failure};
 use super::output::{Out, table};
 use super::run::{Ground, by};
 use crate::auth::accounts::{self, Edit, NewPrincipal, find, kind_name};
-use crate::auth::password;
+use crate::auth::{password, secrets};
 use crate::ical::Timestamp;
 use crate::recur::Zone;
 use crate::store::{Booking, Directory, Id, Principal, PrincipalKind};
@@ -56,7 +56,7 @@ pub(super) async fn user(
             let phc = hash(password.text, ground)
                 .await?
                 .ok_or_else(|| Failure::new(Code::Usage, "a password is needed"))?;
-            accounts::set_password(store, &name, &phc, &by(now)).await?;
+            secrets::set_password(store, &name, &phc, &by(now)).await?;
             out.line(format!("The password of {name} is changed."))
                 .await;
             Ok(())
@@ -405,7 +405,7 @@ pub(super) async fn app_password(
     match command {
         AppPassword::Add { user, label } => {
             let text = password::random().map_err(|error| Failure::failed(error.to_string()))?;
-            accounts::add_app_password(store, &user, &label, &password::app_hash(&text), &by(now))
+            secrets::add_app_password(store, &user, &label, &password::app_hash(&text), &by(now))
                 .await?;
             out.note(format!(
                 "The password of {user} for \"{label}\". It is not shown again:"
@@ -436,7 +436,7 @@ pub(super) async fn app_password(
             Ok(())
         }
         AppPassword::Remove { user, label } => {
-            accounts::remove_app_password(store, &user, &label, &by(now)).await?;
+            secrets::remove_app_password(store, &user, &label, &by(now)).await?;
             out.line(format!(
                 "The app password \"{label}\" of {user} is removed."
             ))
