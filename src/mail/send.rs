@@ -340,6 +340,7 @@ async fn dropped(
     let store = &mailer.shared.store;
     let item = &errand.what.item;
     let mails = sent.map_or(0, |(_, mails)| mails.len());
+    let _one = mailer.settling.lock().await;
     let taken = again(|| async {
         let mut change = change(now);
         errand.rows.iter().for_each(|row| change.take_mail(row));
@@ -359,7 +360,15 @@ async fn dropped(
         let turn = store.turn(&[]).await?;
         store.commit(change, turn).await.map(|_| ())
     });
-    match taken.await {
+    let mut taken = taken.await;
+    if let Err(Error::Conflict) = taken {
+        // Whatever cannot be counted: what was sent must not be sent again.
+        let mut change = change(now);
+        errand.rows.iter().for_each(|row| change.take_mail(row));
+        let turn = store.turn(&[]).await?;
+        taken = store.commit(change, turn).await.map(|_| ());
+    }
+    match taken {
         // Somebody else took the rows: by a command, or another process of this store.
         Err(Error::Conflict) => tracing::debug!(
             to = item.to,

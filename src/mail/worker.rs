@@ -82,6 +82,9 @@ pub struct Mailer {
     pub(super) sending: Sending,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) counts: Arc<Counts>,
+    /// Held while the rows of a mail that was sent are taken away: all of them change one count, and whoever reads it
+    /// before another's change is durable meets a conflict however often it tries.
+    pub(super) settling: tokio::sync::Mutex<()>,
     /// Rows that cannot be read, which is said once.
     damaged: Mutex<BTreeSet<Id>>,
     /// When mails left for each domain in the last minute.
@@ -134,6 +137,7 @@ impl Mailer {
             sending,
             transport,
             counts,
+            settling: tokio::sync::Mutex::default(),
             damaged: Mutex::default(),
             pace: Mutex::default(),
         })
