@@ -203,7 +203,7 @@ async fn a_proposal_that_is_dismissed_is_declined() {
         to: "mailto:bob@example.org".to_owned(),
         uid: "1".to_owned(),
         weight: Weight::News,
-        calendar: parsed.calendars.into_iter().next().unwrap(),
+        calendar: parsed.calendars.into_iter().next().unwrap().into(),
     };
     let (shared, bob) = (&world.server.shared, world.id("bob").await);
     let reason = receive(shared, bob, &message, NOW).await.unwrap();
@@ -274,7 +274,7 @@ async fn who_asks_for_the_newest_state_gets_it() {
         to: "mailto:bob@example.org".to_owned(),
         uid: "1".to_owned(),
         weight: Weight::News,
-        calendar: parsed.calendars.into_iter().next().unwrap(),
+        calendar: parsed.calendars.into_iter().next().unwrap().into(),
     };
     let (shared, bob) = (&world.server.shared, world.id("bob").await);
     let reason = receive(shared, bob, &message, NOW).await.unwrap();

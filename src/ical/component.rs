@@ -247,6 +247,22 @@ impl Component {
         });
     }
 
+    /// A copy of it with only the items the test accepts.
+    #[must_use]
+    pub fn filtered(&self, test: impl Fn(&Item) -> bool) -> Component {
+        Component {
+            name: self.name.clone(),
+            items: self
+                .items
+                .iter()
+                .filter(|item| test(item))
+                .cloned()
+                .collect(),
+            number: self.number,
+            frame: self.frame.clone(),
+        }
+    }
+
     /// The same component with one more property.
     #[must_use]
     pub fn with(mut self, property: Property) -> Component {

@@ -248,6 +248,24 @@ impl Property {
         found
     }
 
+    /// Keeps only the parameters the test accepts.
+    pub fn retain_params(&mut self, test: impl Fn(&Param<'_>) -> bool) {
+        if self.params().all(|param| test(&param)) {
+            return;
+        }
+        self.close_quotes();
+        let mut line = String::with_capacity(self.line().len());
+        line.push_str(self.name());
+        for param in self.params().filter(|param| test(param)) {
+            line.push(';');
+            line.push_str(param.written);
+        }
+        let colon = line.len();
+        line.push(':');
+        line.push_str(self.value());
+        self.rewrite(line, colon);
+    }
+
     /// The same property with a parameter set.
     #[must_use]
     pub fn with_param(mut self, name: &str, value: &str) -> Property {

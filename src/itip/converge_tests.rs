@@ -60,7 +60,7 @@ fn addresses(user: &str) -> Addresses {
     let mut who = Addresses::new([address(user).as_str()]);
     for other in ALL.iter().filter(|other| **other != user) {
         let route = if is_local(user) && is_local(other) {
-            Route::Local((*other).to_owned())
+            Route::Local((*other).into())
         } else {
             Route::Mail
         };
@@ -432,7 +432,9 @@ fn differences(world: &World, user: &'static str) -> Vec<String> {
     };
     let who = addresses(ORGANIZER);
     let meeting = Meeting::read(object).unwrap();
-    let view = View::of(&meeting, &who.person(&address(user)), &who);
+    let guests = meeting.guests(&who);
+    let guest = guests.get(&who.person(&address(user)));
+    let view = View::of(&meeting, guest.map_or(&[], Vec::as_slice));
     let organized = instances(object);
     for (key, component) in &organized {
         let invited = match view.overrides.get(key) {

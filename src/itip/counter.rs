@@ -28,8 +28,8 @@ pub(super) fn refresh(received: &Received<'_, '_>) -> Incoming {
         Ok(existing) => existing,
         Err(reason) => return Incoming::nothing(received.state, reason),
     };
-    let weight = (Weight::News, received.now);
-    match current::shown_to(existing, &received.message.from, received.who, weight) {
+    let mut shown = current::Shown::of(existing, received.who, received.now);
+    match shown.message(&received.message.from, Weight::News) {
         Some(request) => Incoming {
             messages: vec![request],
             ..Incoming::nothing(received.state, Reason::Asked)

@@ -31,6 +31,9 @@ pub struct Meeting<'a> {
     exceptions: BTreeSet<Key>,
 }
 
+/// Something that somebody is invited to: the instance, its component, and their ATTENDEE in it.
+pub(super) type Invited<'a> = (Option<Key>, &'a Component, &'a Property);
+
 /// The components that are scheduled. RFC 5546 §1.4
 pub(super) fn is_meeting(component: &Component) -> bool {
     component.is("VEVENT") || component.is("VTODO")
@@ -232,11 +235,27 @@ impl<'a> Meeting<'a> {
     /// Everybody invited to any instance, with one of the addresses each was invited under.
     #[must_use]
     pub fn invited(&self, who: &Addresses) -> BTreeMap<Person, String> {
-        let mut all = BTreeMap::new();
-        for (_, component) in self.components() {
+        let guests = self.guests(who).into_iter();
+        let address = |guest: &[Invited<'_>]| {
+            guest
+                .first()
+                .map(|(_, _, own)| own.value().trim().to_owned())
+        };
+        guests
+            .map(|(person, guest)| (person, address(&guest).unwrap_or_default()))
+            .collect()
+    }
+
+    /// Everybody invited to any instance, with what each is invited to.
+    pub(super) fn guests(&self, who: &Addresses) -> BTreeMap<Person, Vec<Invited<'a>>> {
+        let mut all: BTreeMap<Person, Vec<Invited<'a>>> = BTreeMap::new();
+        for (key, component) in self.components() {
             for attendee in component.properties("ATTENDEE") {
-                all.entry(who.person(attendee.value()))
-                    .or_insert_with(|| attendee.value().trim().to_owned());
+                let guest = all.entry(who.person(attendee.value())).or_default();
+                // Of two addresses of one person the first counts.
+                if guest.last().is_none_or(|(last, _, _)| *last != key) {
+                    guest.push((key, component, attendee));
+                }
             }
         }
         all

@@ -3,6 +3,7 @@
 use super::meeting::is_meeting;
 use crate::ical::{Component, PRODID, Property, Timestamp, When};
 use std::fmt;
+use std::sync::Arc;
 
 /// What a message asks for. RFC 5546 §1.4
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,8 +79,8 @@ pub struct Message {
     pub uid: String,
     /// Whether the recipient must hear of it.
     pub weight: Weight,
-    /// The VCALENDAR with METHOD, with the time zones it needs.
-    pub calendar: Component,
+    /// The VCALENDAR with METHOD, with the time zones it needs; one for all who are sent the same.
+    pub calendar: Arc<Component>,
 }
 
 /// An empty VCALENDAR of a message, with the zones that `components` use taken from `source`.
@@ -87,7 +88,7 @@ pub(super) fn envelope(
     source: &Component,
     method: Method,
     components: Vec<Component>,
-) -> Component {
+) -> Arc<Component> {
     let mut calendar = Component::new("VCALENDAR")
         .with(Property::new("VERSION", "2.0"))
         .with(Property::new("PRODID", PRODID))
@@ -104,7 +105,7 @@ pub(super) fn envelope(
     for component in components {
         calendar.push_component(component);
     }
-    calendar
+    Arc::new(calendar)
 }
 
 fn uses(component: &Component, tzid: &str) -> bool {

@@ -36,11 +36,12 @@ mod reply;
 mod script_tests;
 mod sequence;
 mod state;
+mod tell;
 mod view;
 
 pub use answered::{answered, unanswered};
 pub use counter::decline_counter;
-pub use current::current;
+pub use current::{current, current_of_all};
 pub use incoming::{Change, Inbox, Incoming, Reason, ScheduleTag, incoming};
 pub use meeting::{Key, Meeting};
 pub use merge::merge;

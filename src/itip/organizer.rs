@@ -1,14 +1,14 @@
-//! The organizer's side: who hears what of a meeting that was made, changed or removed (RFC 6638 §3.2.1).
+//! The organizer's side: what is stored of a meeting that was made, changed or removed, and what the change means for those
+//! who answered (RFC 6638 §3.2.1).
 
-use super::compare::{self, Difference};
 use super::meeting::{self, Key, Meeting};
-use super::message::{self, Message, Method, Weight};
-use super::outgoing::{Change, Intent, Outgoing, Refused, earlier, edited};
+use super::message::{Message, Weight};
+use super::outgoing::{Change, Outgoing, Refused, earlier, edited};
 use super::people::{COMMENT_PARAM, Person, Route, partstat, served};
 use super::sequence::{self, Step};
-use super::view::{self, View};
-use crate::ical::{Component, Property, values};
-use std::collections::{BTreeMap, BTreeSet};
+use super::{tell, view};
+use crate::ical::{Component, Property};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What an organizer's change causes.
 pub(super) fn change(change: &Change<'_, '_>) -> Result<Outgoing, Refused> {
@@ -25,33 +25,9 @@ pub(super) fn change(change: &Change<'_, '_>) -> Result<Outgoing, Refused> {
         None => (None, BTreeMap::new()),
     };
     let after = stored.as_ref().and_then(Meeting::read);
-    let mut messages = Vec::new();
-    for (person, address) in recipients(change, after.as_ref()) {
-        let recipient = Recipient {
-            person: &person,
-            address: &address,
-        };
-        messages.extend(messages_for(change, after.as_ref(), &recipient, &steps));
-    }
+    let messages = tell::messages(change, after.as_ref(), &steps);
     let store = stored.map(|stored| with_statuses(change, &stored, &messages));
     Ok(Outgoing { store, messages })
-}
-
-struct Recipient<'a> {
-    person: &'a Person,
-    address: &'a str,
-}
-
-/// Everybody but the organizer who is or was invited, by newest address.
-fn recipients(change: &Change<'_, '_>, after: Option<&Meeting<'_>>) -> BTreeMap<Person, String> {
-    let mut all = change
-        .before
-        .map(|m| m.invited(change.who))
-        .unwrap_or_default();
-    all.extend(after.map(|m| m.invited(change.who)).unwrap_or_default());
-    // RFC 6638 §3.2.1: "the server MUST NOT send a scheduling message to the "Attendee" that matches the "Organizer"".
-    all.remove(&Person::Owner);
-    all
 }
 
 /// The object as it is stored: SEQUENCE moved, participation reset or kept, what each component's change means.
@@ -72,10 +48,12 @@ fn stored(
         let old = change.before.and_then(|before| earlier(before, key));
         let mut step = step(change, after, (key, old.as_ref(), component));
         let reset = step == Step::Reschedule;
+        let known = old
+            .as_ref()
+            .map(|old| by_person(old, change))
+            .unwrap_or_default();
         for attendee in component.properties_mut("ATTENDEE") {
-            let was = old.as_ref().and_then(|old| {
-                meeting::attendee(old, &change.who.person(attendee.value()), change.who)
-            });
+            let was = known.get(&change.who.person(attendee.value())).copied();
             if participation(change, attendee, was, reset) == Asked::Again {
                 // RFC 5546 §2.1.4: also for what "will jeopardize the validity of the participation status".
                 step = step.max(Step::Revise);
@@ -90,6 +68,20 @@ fn stored(
         steps.insert(key, step);
     });
     (Some(with_answers(change, calendar)), steps)
+}
+
+/// The ATTENDEEs of a component; of two addresses of one person the first.
+fn by_person<'c>(
+    component: &'c Component,
+    change: &Change<'_, '_>,
+) -> HashMap<Person, &'c Property> {
+    let mut people = HashMap::new();
+    for attendee in component.properties("ATTENDEE") {
+        people
+            .entry(change.who.person(attendee.value()))
+            .or_insert(attendee);
+    }
+    people
 }
 
 /// The object with the overrides it lost although they hold answers that the series does not: programs write the whole
@@ -250,265 +242,6 @@ fn participation(
         attendee.set_param(COMMENT_PARAM, &said);
     }
     if again { Asked::Again } else { Asked::No }
-}
-
-/// What one recipient is sent. RFC 6638 §3.2.1.1-3
-fn messages_for(
-    change: &Change<'_, '_>,
-    after: Option<&Meeting<'_>>,
-    recipient: &Recipient<'_>,
-    steps: &BTreeMap<Option<Key>, Step>,
-) -> Vec<Message> {
-    let old = change
-        .before
-        .map_or_else(View::none, |m| served_view(change, m, recipient.person));
-    let new = after.map_or_else(View::none, |m| served_view(change, m, recipient.person));
-    let mut messages = Vec::new();
-    if change.intent == Intent::Silence {
-        return messages;
-    }
-    if let Some(before) = change.before {
-        let gone = cancelled(before, &old, after, &new);
-        if !gone.is_empty() {
-            let components = gone
-                .iter()
-                .filter_map(|key| cancellation(change, (before, &old), after, (*key, recipient)));
-            let components: Vec<_> = components.collect();
-            messages.extend(message(
-                change,
-                before,
-                Method::Cancel,
-                recipient,
-                components,
-            ));
-        }
-    }
-    if let Some(after) = after.filter(|_| !new.is_empty())
-        && let Some(weight) = asks(change, (&old, &new), after, (recipient, steps))
-    {
-        let components = new.shown(after).into_values().collect();
-        // What others answered, and who else is invited, is brought up to date on this server; it is no reason for a mail.
-        let reaches = weight == Weight::News || matches!(recipient.person, Person::Local(_));
-        let request = message(change, after, Method::Request, recipient, components);
-        let request = request.filter(|_| reaches);
-        messages.extend(request.map(|request| Message { weight, ..request }));
-    }
-    messages
-}
-
-/// The view of a person, of which only what the server sends for counts. RFC 6638 §7.1
-fn served_view<'m>(change: &Change<'_, '_>, meeting: &Meeting<'m>, person: &Person) -> View<'m> {
-    let mut view = View::of(meeting, person, change.who);
-    let is_served = |c: &Component| meeting::attendee(c, person, change.who).is_some_and(served);
-    if view.master.is_some_and(|c| !is_served(c)) {
-        view.master = None;
-        view.excluded.clear();
-    }
-    view.overrides.retain(|_, c| is_served(c));
-    view
-}
-
-/// The instances that somebody was invited to and is no more; `None` is the whole series or the only instance.
-fn cancelled(
-    before: &Meeting<'_>,
-    old: &View<'_>,
-    after: Option<&Meeting<'_>>,
-    new: &View<'_>,
-) -> BTreeSet<Option<Key>> {
-    let mut gone = BTreeSet::new();
-    if old.master.is_some() && new.master.is_none() {
-        gone.insert(None);
-        return gone;
-    }
-    let lost = |key: &Key| match after {
-        None => true,
-        Some(after) => after.excludes(*key) || new.excluded.contains(key) || new.master.is_none(),
-    };
-    for key in old.overrides.keys() {
-        if !new.overrides.contains_key(key) && lost(key) {
-            gone.insert(Some(*key));
-        }
-    }
-    if old.master.is_some() {
-        let excluded = after
-            .map(|after| after.exceptions().clone())
-            .unwrap_or_default();
-        let now_gone = excluded.iter().chain(&new.excluded);
-        let was = |key: &&Key| {
-            !before.excludes(**key)
-                && !old.excluded.contains(key)
-                && !old.overrides.contains_key(key)
-        };
-        gone.extend(now_gone.filter(was).map(|key| Some(*key)));
-    }
-    gone
-}
-
-/// A component of a CANCEL: what the recipient had.
-///
-/// RFC 5546 §3.2.5 of STATUS: "MUST be set to CANCELLED to cancel the entire event. If uninviting specific Attendees, then
-/// MUST NOT be included."
-fn cancellation(
-    change: &Change<'_, '_>,
-    (before, old): (&Meeting<'_>, &View<'_>),
-    after: Option<&Meeting<'_>>,
-    (key, recipient): (Option<Key>, &Recipient<'_>),
-) -> Option<Component> {
-    let had = match key {
-        None => old.master.cloned(),
-        Some(key) => match old.overrides.get(&key) {
-            Some(component) => Some((*component).clone()),
-            None => view::instance(before, key),
-        },
-    }?;
-    let mut component = view::public(&had);
-    component.retain_properties(|p| {
-        !p.is("ATTENDEE") || change.who.person(p.value()) == *recipient.person
-    });
-    for attendee in component.properties_mut("ATTENDEE") {
-        attendee.remove_param("RSVP");
-    }
-    let newest = after.and_then(|after| match key {
-        Some(key) => after.governing(key),
-        None => after.master,
-    });
-    let excluded = key.is_some_and(|key| after.is_some_and(|after| after.excludes(key)));
-    let takes_place = newest.is_some_and(|c| !meeting::is_cancelled(c)) && !excluded;
-    if takes_place {
-        component.remove("STATUS");
-    } else {
-        component.set(Property::new("STATUS", "CANCELLED"));
-    }
-    let number = meeting::sequence(&had).saturating_add(1);
-    let number = newest.map_or(number, |c| meeting::sequence(c).max(number));
-    component.set(Property::new("SEQUENCE", &number.to_string()));
-    Some(component)
-}
-
-/// Whether this recipient is sent a REQUEST, and how loud.
-fn asks(
-    change: &Change<'_, '_>,
-    (old, new): (&View<'_>, &View<'_>),
-    after: &Meeting<'_>,
-    (recipient, steps): (&Recipient<'_>, &BTreeMap<Option<Key>, Step>),
-) -> Option<Weight> {
-    if forced(after, recipient.person, change) {
-        return Some(Weight::News);
-    }
-    let Some(before) = change.before.filter(|_| !old.is_empty()) else {
-        return Some(Weight::News);
-    };
-    let shown_before = old.shown(before);
-    let shown = new.shown(after);
-    let rescheduled = shown
-        .keys()
-        .any(|key| steps.get(key) == Some(&Step::Reschedule));
-    if rescheduled {
-        return Some(Weight::News);
-    }
-    let only_lost = only_lost_instances((before, &shown_before), (after, &shown));
-    match compare::difference((before, &shown_before), (after, &shown)) {
-        // RFC 6638 §3.2.5: nothing but SEQUENCE moved.
-        Difference::None => shown
-            .keys()
-            .any(|key| steps.get(key) >= Some(&Step::Revise))
-            .then_some(Weight::Refresh),
-        Difference::Participation | Difference::Attendance
-            if asked_again(before, &shown, recipient, change) =>
-        {
-            Some(Weight::News)
-        }
-        Difference::Participation | Difference::Attendance => Some(Weight::Refresh),
-        // The CANCEL of the instances has said it all but the SEQUENCE of the series.
-        Difference::Substance if only_lost => Some(Weight::Refresh),
-        Difference::Substance => Some(Weight::News),
-    }
-}
-
-/// Whether the only difference is that EXDATE takes out more instances.
-fn only_lost_instances(
-    (before, old): compare::Shown<'_, '_>,
-    (after, new): compare::Shown<'_, '_>,
-) -> bool {
-    let taken_out = |meeting: &Meeting<'_>, shown: &BTreeMap<Option<Key>, Component>| {
-        let dates = shown
-            .get(&None)
-            .into_iter()
-            .flat_map(|master| master.properties("EXDATE").flat_map(values::whens));
-        dates.map(|date| meeting.key(&date)).collect()
-    };
-    let was_out: BTreeSet<Key> = taken_out(before, old);
-    let out: BTreeSet<Key> = taken_out(after, new);
-    let bare = |shown: &BTreeMap<Option<Key>, Component>| -> BTreeMap<_, _> {
-        let kept = shown
-            .iter()
-            .filter(|(key, _)| key.is_none_or(|key| !out.contains(&key)));
-        kept.map(|(key, c)| (*key, without_exceptions(c))).collect()
-    };
-    was_out.is_subset(&out)
-        && old.contains_key(&None)
-        && new.contains_key(&None)
-        && compare::difference((before, &bare(old)), (after, &bare(new))) == Difference::None
-}
-
-fn without_exceptions(component: &Component) -> Component {
-    let mut component = component.clone();
-    component.remove("EXDATE");
-    component
-}
-
-/// Whether the organizer set the recipient's own participation back to ask again. RFC 6638 §3.2.8
-fn asked_again(
-    before: &Meeting<'_>,
-    new: &BTreeMap<Option<Key>, Component>,
-    recipient: &Recipient<'_>,
-    change: &Change<'_, '_>,
-) -> bool {
-    let answer = |component: &Component| {
-        meeting::attendee(component, recipient.person, change.who).map(partstat)
-    };
-    new.iter().any(|(key, component)| {
-        answer(component).as_deref() == Some("NEEDS-ACTION")
-            && earlier(before, *key)
-                .as_ref()
-                .and_then(answer)
-                .is_some_and(|was| was != "NEEDS-ACTION")
-    })
-}
-
-/// SCHEDULE-FORCE-SEND=REQUEST on any of the recipient's ATTENDEEs in what was sent in. RFC 6638 §7.2
-fn forced(after: &Meeting<'_>, person: &Person, change: &Change<'_, '_>) -> bool {
-    after.components().any(|(_, component)| {
-        meeting::attendee(component, person, change.who)
-            .and_then(|a| a.param("SCHEDULE-FORCE-SEND"))
-            .is_some_and(|method| method.eq_ignore_ascii_case("REQUEST"))
-    })
-}
-
-fn message(
-    change: &Change<'_, '_>,
-    source: &Meeting<'_>,
-    method: Method,
-    recipient: &Recipient<'_>,
-    components: Vec<Component>,
-) -> Option<Message> {
-    let organizer = source.organizer()?.value().trim().to_owned();
-    let uid = source.any()?.text("UID")?.into_owned();
-    let components: Vec<_> = components
-        .into_iter()
-        .map(|c| message::stamped(c, change.now))
-        .collect();
-    if components.is_empty() {
-        return None;
-    }
-    Some(Message {
-        method,
-        from: organizer,
-        to: recipient.address.to_owned(),
-        uid,
-        weight: Weight::News,
-        calendar: message::envelope(source.calendar, method, components),
-    })
 }
 
 /// What is said of a SCHEDULE-FORCE-SEND that nobody knows. RFC 6638 §7.2

@@ -1,13 +1,14 @@
 //! Who is who: the owner of a calendar, and how the others are reached.
 
 use crate::ical::{Property, address_key};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// How a calendar user is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Somebody of this server, by an identity that all their addresses share.
-    Local(String),
+    Local(Arc<str>),
     /// By mail.
     Mail,
     /// Not at all: no such calendar user. RFC 6638 §3.2.9, code 3.7
@@ -29,11 +30,23 @@ impl Route {
     }
 }
 
-/// The owner's calendar user addresses, and the routes to everybody the object names.
+/// The owner's calendar user addresses, and the routes to everybody the object names. A copy shares what was learnt.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses {
+    /// The owner's, normalised.
     own: BTreeSet<String>,
-    routes: BTreeMap<String, Route>,
+    /// The identity that leads to the owner.
+    owner: Option<Arc<str>>,
+    book: Arc<Book>,
+}
+
+/// What was learnt of addresses.
+#[derive(Clone, Debug, Default)]
+struct Book {
+    /// By normalised address.
+    routes: HashMap<Arc<str>, Route>,
+    /// The normalised forms of addresses as they were written: a meeting names the same ones again and again.
+    written: HashMap<String, Arc<str>>,
 }
 
 impl Addresses {
@@ -41,53 +54,105 @@ impl Addresses {
     pub fn new<'a>(own: impl IntoIterator<Item = &'a str>) -> Addresses {
         Addresses {
             own: own.into_iter().map(address_key).collect(),
-            routes: BTreeMap::new(),
+            ..Addresses::default()
+        }
+    }
+
+    /// The same people seen by the one with this identity.
+    #[must_use]
+    pub fn seen_by(&self, identity: &str) -> Addresses {
+        Addresses {
+            own: BTreeSet::new(),
+            owner: Some(identity.into()),
+            book: self.book.clone(),
         }
     }
 
     /// Learns how an address is reached.
     pub fn learn(&mut self, address: &str, route: Route) {
-        self.routes.insert(address_key(address), route);
+        let address = address.trim();
+        let key: Arc<str> = address_key(address).into();
+        let book = Arc::make_mut(&mut self.book);
+        book.written.insert(address.to_owned(), key.clone());
+        book.routes.insert(key, route);
+    }
+
+    /// The route that was learnt of an address in this very form.
+    #[must_use]
+    pub fn learnt(&self, address: &str) -> Option<&Route> {
+        let key = self.book.written.get(address.trim())?;
+        self.book.routes.get(key)
     }
 
     /// Whether this is the owner.
     #[must_use]
     pub fn is_own(&self, address: &str) -> bool {
-        self.own.contains(&address_key(address))
+        matches!(self.found(address), Found::Owner)
     }
 
     /// How this address is reached; an address nobody taught us is unknown.
     #[must_use]
     pub fn route(&self, address: &str) -> Route {
-        self.routes
-            .get(&address_key(address))
-            .cloned()
-            .unwrap_or(Route::Unknown)
+        match self.found(address) {
+            Found::Known(_, route) => route.clone(),
+            Found::Owner | Found::New(_) => Route::Unknown,
+        }
     }
 
     /// What is equal for all addresses of one person: the owner, a local user, or the address itself.
     #[must_use]
     pub fn person(&self, address: &str) -> Person {
-        let key = address_key(address);
-        if self.own.contains(&key) {
-            return Person::Owner;
+        match self.found(address) {
+            Found::Owner => Person::Owner,
+            Found::Known(_, Route::Local(id)) => Person::Local(id.clone()),
+            Found::Known(key, Route::Mail | Route::Unknown | Route::Forbidden) => {
+                Person::Other(key.clone())
+            }
+            Found::New(key) => Person::Other(key),
         }
-        match self.routes.get(&key) {
-            Some(Route::Local(id)) => Person::Local(id.clone()),
-            _ => Person::Other(key),
+    }
+
+    fn found(&self, address: &str) -> Found<'_> {
+        let address = address.trim();
+        let known = self.book.written.get(address);
+        match known.and_then(|key| self.of_key(key)) {
+            Some(found) => found,
+            None => {
+                let key: Arc<str> = address_key(address).into();
+                self.of_key(&key).unwrap_or(Found::New(key))
+            }
         }
+    }
+
+    fn of_key(&self, key: &str) -> Option<Found<'_>> {
+        if self.own.contains(key) {
+            return Some(Found::Owner);
+        }
+        Some(match self.book.routes.get_key_value(key)? {
+            (_, Route::Local(id)) if self.owner.as_ref() == Some(id) => Found::Owner,
+            (key, route) => Found::Known(key, route),
+        })
     }
 }
 
+/// Who an address is of.
+enum Found<'a> {
+    Owner,
+    /// Somebody with this normalised address and this route.
+    Known(&'a Arc<str>, &'a Route),
+    /// Somebody with this normalised address.
+    New(Arc<str>),
+}
+
 /// A person, whichever of their addresses was written.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Person {
     /// The owner of the calendar.
     Owner,
     /// A user of this server.
-    Local(String),
+    Local(Arc<str>),
     /// Somebody else, by normalised address.
-    Other(String),
+    Other(Arc<str>),
 }
 
 /// The parameters that are between one program and its server, never for others. RFC 6638 §7

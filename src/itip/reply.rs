@@ -462,6 +462,7 @@ fn told(
     let let_down = let_down(received, (before, after), &sender);
     let held = (held(before), held(after));
     let visible = compare::difference((before, &held.0), (after, &held.1)) != Difference::None;
+    let mut shown = current::Shown::of(after, received.who, received.now);
     let mut messages = Vec::new();
     for (person, address) in after.invited(received.who) {
         let news = let_down.as_ref() == Some(&person);
@@ -474,8 +475,7 @@ fn told(
             continue;
         }
         let weight = if news { Weight::News } else { Weight::Refresh };
-        let now = (weight, received.now);
-        messages.extend(current::shown_to(after, &address, received.who, now));
+        messages.extend(shown.message(&address, weight));
     }
     messages
 }

@@ -50,10 +50,10 @@ impl World {
             if other.contains('@') {
                 who.learn(&address(other), Route::Mail);
             } else {
-                who.learn(&address(other), Route::Local(other.clone()));
+                who.learn(&address(other), Route::Local(other.as_str().into()));
                 who.learn(
                     &format!("mailto:{other}.alias@example.org"),
-                    Route::Local(other.clone()),
+                    Route::Local(other.as_str().into()),
                 );
             }
         }
@@ -316,7 +316,7 @@ fn step(world: &mut World, head: &str, body: &str) {
                 to: address(user),
                 uid,
                 weight: Weight::News,
-                calendar,
+                calendar: calendar.into(),
             };
             world.deliver(vec![message]);
             world.sent.remove(0);

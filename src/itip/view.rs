@@ -1,12 +1,12 @@
 //! What one person may see of a meeting, and how a single instance of a series looks (RFC 6638 §3.2.6).
 
-use super::meeting::{self, Key, Meeting};
-use super::people::{Addresses, Person, is_private_param};
-use crate::ical::{Component, Property, When, values};
+use super::meeting::{self, Invited, Key, Meeting};
+use super::people::is_private_param;
+use crate::ical::{Component, Item, Property, When, values};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The instances a person is invited to.
-#[derive(Debug)]
+/// The instances a person is invited to. Those whose views are equal see the same.
+#[derive(Clone, Debug)]
 pub(super) struct View<'a> {
     /// The series, if they are invited to it as a whole.
     pub(super) master: Option<&'a Component>,
@@ -16,21 +16,43 @@ pub(super) struct View<'a> {
     pub(super) excluded: BTreeSet<Key>,
 }
 
+/// What tells one view of a meeting from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ViewId {
+    master: bool,
+    overrides: Vec<Key>,
+    excluded: Vec<Key>,
+}
+
 impl<'a> View<'a> {
-    /// What this person sees of the meeting: an instance that its organizer cancelled is there for nobody.
-    pub(super) fn of(meeting: &Meeting<'a>, person: &Person, who: &Addresses) -> View<'a> {
-        let sees = |c: &Component| {
-            meeting::attendee(c, person, who).is_some() && !meeting::is_cancelled(c)
-        };
-        let master = meeting.master.filter(|c| sees(c));
-        let (seen, unseen): (Vec<_>, Vec<_>) = meeting.overrides.iter().partition(|(_, c)| sees(c));
-        View {
-            master,
-            overrides: seen.into_iter().map(|(key, c)| (*key, *c)).collect(),
-            excluded: match master {
-                Some(_) => unseen.into_iter().map(|(key, _)| *key).collect(),
-                None => BTreeSet::new(),
-            },
+    /// What somebody who is invited to this sees of the meeting: an instance that its organizer cancelled is there for
+    /// nobody.
+    pub(super) fn of(meeting: &Meeting<'a>, guest: &[Invited<'a>]) -> View<'a> {
+        let mut view = View::none();
+        for (key, component, _) in guest.iter().filter(|(_, c, _)| !meeting::is_cancelled(c)) {
+            match key {
+                None => view.master = Some(component),
+                Some(key) => {
+                    view.overrides.insert(*key, component);
+                }
+            }
+        }
+        if view.master.is_some() {
+            let unseen = meeting
+                .overrides
+                .keys()
+                .filter(|key| !view.overrides.contains_key(key));
+            view.excluded = unseen.copied().collect();
+        }
+        view
+    }
+
+    /// What tells it from other views of the same meeting.
+    pub(super) fn id(&self) -> ViewId {
+        ViewId {
+            master: self.master.is_some(),
+            overrides: self.overrides.keys().copied().collect(),
+            excluded: self.excluded.iter().copied().collect(),
         }
     }
 
@@ -92,19 +114,19 @@ pub(super) fn is_private(property: &Property) -> bool {
 
 /// A component without what is its owner's alone: alarms, private properties and parameters.
 pub(super) fn public(component: &Component) -> Component {
-    let mut component = component.clone();
-    component.retain_components(|c| !c.is("VALARM"));
-    component.retain_properties(|property| !is_private(property));
+    public_of(component, |_| true)
+}
+
+/// The same of a component with some of its properties only.
+pub(super) fn public_of(component: &Component, keep: impl Fn(&Property) -> bool) -> Component {
+    let mut component = component.filtered(|item| match item {
+        Item::Property(property) => !is_private(property) && keep(property),
+        Item::Component(inner) => !inner.is("VALARM"),
+        Item::Junk(_) => true,
+    });
     for property in component.all_properties_mut() {
         if property.is("ATTENDEE") || property.is("ORGANIZER") {
-            let private: Vec<String> = property
-                .params()
-                .filter(|param| is_private_param(param.name()))
-                .map(|param| param.name().to_owned())
-                .collect();
-            for param in private {
-                property.remove_param(&param);
-            }
+            property.retain_params(|param| !is_private_param(param.name()));
         }
     }
     component

@@ -39,7 +39,7 @@ pub(super) fn copy(
     sender: (&str, Option<&str>),
     now: Timestamp,
 ) -> Component {
-    let mut calendar = message.calendar.clone();
+    let mut calendar = Component::clone(&message.calendar);
     calendar.set(Property::new("METHOD", &message.method.to_string()));
     let from_organizer = from_organizer(message.method);
     let components = calendar.all_components_mut();

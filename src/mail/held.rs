@@ -299,7 +299,7 @@ async fn read(store: &Store, home: Id, name: Name, row: &[u8]) -> Result<Option<
                 to: envelope.to,
                 uid: envelope.uid,
                 weight: Weight::News,
-                calendar,
+                calendar: calendar.into(),
             })
         });
     }

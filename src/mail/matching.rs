@@ -201,7 +201,7 @@ fn answer(scheduling: &Scheduling, cx: &Circumstances<'_>) -> Verdict {
         to: organizer.value().trim().to_owned(),
         uid: scheduling.uid.clone(),
         weight: Weight::News,
-        calendar: narrowed(scheduling, &sender, organizer),
+        calendar: narrowed(scheduling, &sender, organizer).into(),
     };
     match doubt {
         Some(doubt) => Verdict::Hold(message, doubt),
@@ -337,7 +337,7 @@ fn word(scheduling: &Scheduling, cx: &Circumstances<'_>) -> Verdict {
         to: own.cloned().unwrap_or_default(),
         uid: scheduling.uid.clone(),
         weight: Weight::News,
-        calendar,
+        calendar: calendar.into(),
     };
     let doubt = doubt_of_word(scheduling, cx, (&organizer, stored));
     let uninvited = own.is_none() && existing.is_none() && scheduling.method == Method::Request;

@@ -81,7 +81,7 @@ impl Case {
                 to: to.to_owned(),
                 uid: uid.unwrap().into_owned(),
                 weight: Weight::News,
-                calendar: calendar.clone(),
+                calendar: calendar.clone().into(),
             };
         }
         let mut who = Addresses::new([self.word("owner").unwrap()]);

@@ -579,7 +579,8 @@ async fn invited(shared: &Shared, home: Id, message: &Message) -> Result<Message
     };
     if message.to.is_empty() {
         message.to = address_key(address);
-        for component in message.calendar.all_components_mut() {
+        let calendar = Arc::make_mut(&mut message.calendar);
+        for component in calendar.all_components_mut() {
             if !component.is("VTIMEZONE") {
                 let attendee = crate::ical::Property::new("ATTENDEE", &message.to)
                     .with_param("PARTSTAT", "NEEDS-ACTION")

@@ -120,7 +120,7 @@ fn notice(
         to: to?,
         uid: guest.uid.clone(),
         weight: Weight::News,
-        calendar: answer,
+        calendar: answer.into(),
     })
 }
 

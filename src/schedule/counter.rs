@@ -17,7 +17,7 @@ const SENDER: &str = "X-KALENDS-SENDER";
 /// The message as the inbox keeps it.
 pub(super) fn signed(message: &Message) -> Component {
     let sender = Property::new(SENDER, &message.from);
-    message.calendar.clone().with(sender)
+    Component::clone(&message.calendar).with(sender)
 }
 
 /// Stages what the removal of an inbox item means: who proposed something that was not followed is told so.
@@ -45,7 +45,7 @@ pub async fn dismiss(cx: &mut Context, place: &Place, item: &Header) -> Result<(
         from,
         uid: item.uid().to_owned(),
         weight: Weight::News,
-        calendar,
+        calendar: calendar.into(),
     };
     let people = People::of(&cx.directory, place.owner.id, cx.shared.outside);
     let people = people.in_message(&message).in_calendar(Some(&existing));

@@ -8,11 +8,11 @@ use super::messages::{self, Prepared};
 use super::queue::{Kind, MailItem, Payload};
 use super::rejected::rejected;
 use super::tag;
-use super::who::{People, Resolved, Way, way};
+use super::who::{People, Way, way};
 use super::{booked, default_calendar};
 use crate::dav::{Place, Shared};
 use crate::ical::{CalendarObject, Component, Timestamp, print};
-use crate::itip::{self, Inbox, Incoming, Message, Method, Reason, ScheduleTag, Weight};
+use crate::itip::{self, Addresses, Inbox, Incoming, Message, Method, Reason, ScheduleTag, Weight};
 use crate::recur;
 use crate::store::{
     self, Actor, Change, Collection, Error, Header, Home, Id, LocalMessage, MailMessage, Position,
@@ -31,7 +31,7 @@ pub(super) struct Desk<'a> {
     owner: Option<Arc<Principal>>,
     directory: Arc<store::Directory>,
     origin: Origin,
-    people: Option<&'a Resolved>,
+    people: Addresses,
     weight: Option<Weight>,
     now: Timestamp,
 }
@@ -73,7 +73,7 @@ impl<'a> Desk<'a> {
             owner: directory.principal(owner).cloned(),
             directory,
             origin,
-            people: None,
+            people: Addresses::default(),
             weight: None,
             now,
         })
@@ -82,7 +82,7 @@ impl<'a> Desk<'a> {
     /// The same, told what the messages have in common.
     pub(super) fn knowing(self, prepared: &'a Prepared) -> Desk<'a> {
         Desk {
-            people: Some(prepared.people()),
+            people: prepared.people().clone(),
             weight: prepared.is_forced().then_some(Weight::News),
             ..self
         }
@@ -392,9 +392,8 @@ impl<'a> Desk<'a> {
     }
 
     fn people(&self, message: &Message) -> People<'_> {
-        People::of(&self.directory, self.home.id(), self.shared.outside)
-            .and(self.people)
-            .in_message(message)
+        let before = (self.shared.outside, &self.people);
+        People::among(&self.directory, self.home.id(), before).in_message(message)
     }
 }
 

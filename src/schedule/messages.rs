@@ -1,7 +1,7 @@
 //! The messages that a row of the queue stands for, computed from the texts it names.
 
 use super::queue::{Kind, MailItem, Payload, Verbatim};
-use super::who::{People, Resolved, Way, way};
+use super::who::{People, Way, way};
 use crate::dav::Shared;
 use crate::ical::{self, Component};
 use crate::itip::{self, Addresses, Intent, Message, Weight};
@@ -13,7 +13,6 @@ pub(super) struct Prepared {
     payload: Payload,
     uid: String,
     who: Addresses,
-    people: Resolved,
     new: Option<Component>,
     sent: Vec<Message>,
 }
@@ -47,7 +46,7 @@ pub(super) async fn prepared(
     let directory = store.directory().await?;
     let people = People::of(&directory, row.from, shared.outside);
     let people = people.in_calendar(old.as_ref()).in_calendar(new.as_ref());
-    let (who, people) = (people.addresses(), people.resolved());
+    let who = people.addresses();
     if payload.kind == Kind::Forced
         && let Some(new) = &mut new
     {
@@ -60,7 +59,6 @@ pub(super) async fn prepared(
         payload,
         uid: row.uid.clone(),
         who,
-        people,
         new,
         sent: Vec::new(),
     };
@@ -95,8 +93,8 @@ impl Prepared {
     }
 
     /// The people it names, looked up.
-    pub(super) fn people(&self) -> &Resolved {
-        &self.people
+    pub(super) fn people(&self) -> &Addresses {
+        &self.who
     }
 
     /// What somebody of this server is sent.
@@ -149,7 +147,7 @@ fn verbatim(kept: &Verbatim, uid: &str) -> Option<Message> {
         to: kept.to.clone(),
         uid: uid.to_owned(),
         weight: Weight::News,
-        calendar: parsed.calendars.into_iter().next()?,
+        calendar: parsed.calendars.into_iter().next()?.into(),
     })
 }
 

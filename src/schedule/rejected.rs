@@ -57,6 +57,6 @@ pub(super) fn rejected(message: &Message, now: Timestamp) -> Option<Message> {
         to: message.from.clone(),
         uid: message.uid.clone(),
         weight: Weight::News,
-        calendar,
+        calendar: calendar.into(),
     })
 }

@@ -8,7 +8,6 @@ use crate::dav::{Outside, PrincipalSet};
 use crate::ical::{Component, Property, address, address_key};
 use crate::itip::{Addresses, Message, Route};
 use crate::store::{Directory, Id, Principal, PrincipalKind};
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The principal that an address means.
@@ -30,37 +29,31 @@ pub fn principal_of<'d>(directory: &'d Directory, address: &str) -> Option<&'d A
     (PrincipalSet::of(principal.kind).segment() == set).then_some(principal)
 }
 
-/// Addresses that were looked up, with how their people are reached.
-#[derive(Debug, Default)]
-pub(super) struct Resolved(HashMap<String, (Option<Id>, Route)>);
-
 /// What iTIP is told of the addresses that calendars name, seen from the owner of a home.
 #[derive(Debug)]
 pub(super) struct People<'d> {
     directory: &'d Directory,
-    owner: Id,
     outside: Outside,
-    /// Those that were looked up for another home: the directory says the same of them.
-    before: Option<&'d Resolved>,
-    named: BTreeMap<String, bool>,
+    known: Addresses,
 }
 
 impl<'d> People<'d> {
     /// Nobody yet.
     pub(super) fn of(directory: &'d Directory, owner: Id, outside: Outside) -> People<'d> {
-        People {
-            directory,
-            owner,
-            outside,
-            before: None,
-            named: BTreeMap::new(),
-        }
+        Self::among(directory, owner, (outside, &Addresses::default()))
     }
 
-    /// And everybody who was looked up before.
-    #[must_use]
-    pub(super) fn and(self, before: Option<&'d Resolved>) -> People<'d> {
-        People { before, ..self }
+    /// Everybody who was looked up before, for another home: the directory says the same of them.
+    pub(super) fn among(
+        directory: &'d Directory,
+        owner: Id,
+        (outside, before): (Outside, &Addresses),
+    ) -> People<'d> {
+        People {
+            directory,
+            outside,
+            known: before.seen_by(&owner.to_string()),
+        }
     }
 
     /// And everybody whom this calendar names.
@@ -81,67 +74,46 @@ impl<'d> People<'d> {
     #[must_use]
     pub(super) fn in_message(mut self, message: &Message) -> People<'d> {
         for address in [&message.from, &message.to] {
-            self.add(address, is_mail(address));
+            self.add(address, || is_mail(address));
         }
         self.in_calendar(Some(&message.calendar))
     }
 
     fn name(&mut self, property: &Property) {
         let user = address(property);
-        if !self.knows(user.uri()) {
-            self.add(user.uri(), user.mail().is_some());
-        }
-        for param in ["SENT-BY", "DELEGATED-TO", "DELEGATED-FROM"] {
-            for other in user.addresses(param) {
-                self.add(&other, is_mail(&other));
+        self.add(user.uri(), || user.mail().is_some());
+        for param in property.params() {
+            if PEOPLE_PARAMS.iter().any(|name| param.is(name)) {
+                for other in param.values() {
+                    self.add(&other, || is_mail(&other));
+                }
             }
         }
     }
 
-    fn knows(&self, address: &str) -> bool {
-        self.before
-            .is_some_and(|before| before.0.contains_key(address))
-    }
-
-    fn add(&mut self, address: &str, by_mail: bool) {
-        if self.knows(address) {
+    fn add(&mut self, address: &str, by_mail: impl Fn() -> bool) {
+        // Only one of the properties that name somebody may say what their mail address is.
+        if (self.known.learnt(address)).is_some_and(|route| *route != Route::Unknown) {
             return;
         }
-        match self.named.get_mut(address) {
-            Some(known) => *known |= by_mail,
-            None => {
-                self.named.insert(address.to_owned(), by_mail);
-            }
-        }
-    }
-
-    /// The addresses looked up.
-    pub(super) fn resolved(&self) -> Resolved {
-        let resolve = |(address, by_mail): (&String, &bool)| {
-            let (id, route) = match principal_of(self.directory, address) {
-                Some(principal) => (Some(principal.id), Route::Local(identity(principal))),
-                None if *by_mail && self.outside == Outside::ByMail => (None, Route::Mail),
-                None => (None, Route::Unknown),
-            };
-            (address.clone(), (id, route))
+        let route = match principal_of(self.directory, address) {
+            Some(principal) => Route::Local(identity(principal).into()),
+            None if self.outside == Outside::ByMail && by_mail() => Route::Mail,
+            None => Route::Unknown,
         };
-        Resolved(self.named.iter().map(resolve).collect())
+        if self.known.learnt(address) != Some(&route) {
+            self.known.learn(address, route);
+        }
     }
 
     /// The addresses with their routes.
     pub(super) fn addresses(&self) -> Addresses {
-        let now = self.resolved();
-        let all = || now.0.iter().chain(self.before.iter().flat_map(|b| &b.0));
-        let own = all().filter(|(_, (id, _))| *id == Some(self.owner));
-        let mut addresses = Addresses::new(own.map(|(address, _)| address.as_str()));
-        for (address, (id, route)) in all() {
-            if *id != Some(self.owner) {
-                addresses.learn(address, route.clone());
-            }
-        }
-        addresses
+        self.known.clone()
     }
 }
+
+/// Parameters of ATTENDEE and ORGANIZER that name others. RFC 5545 §3.2
+const PEOPLE_PARAMS: [&str; 3] = ["SENT-BY", "DELEGATED-TO", "DELEGATED-FROM"];
 
 fn is_mail(address: &str) -> bool {
     let key = address_key(address);

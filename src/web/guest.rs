@@ -218,7 +218,7 @@ impl Seen {
         let (Some(range), true) = (range, series) else {
             return Vec::new();
         };
-        let mut calendar = self.request.calendar.clone();
+        let mut calendar = Component::clone(&self.request.calendar);
         calendar.remove("METHOD");
         let zone = Zone::utc();
         let found = compile(&calendar).instances(range, &zone, &self.limits);
@@ -391,7 +391,7 @@ impl Seen {
             to: self.request.from.clone(),
             uid: self.request.uid.clone(),
             weight: Weight::News,
-            calendar,
+            calendar: calendar.into(),
         })
     }
 }
@@ -477,7 +477,7 @@ fn refresh(stored: &Component, guest: &Guest, now: Timestamp) -> Option<(Message
         to: organizer.value().trim().to_owned(),
         uid: guest.uid.clone(),
         weight: Weight::News,
-        calendar,
+        calendar: calendar.into(),
     };
     let name = address(organizer)
         .common_name()
