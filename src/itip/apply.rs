@@ -352,14 +352,14 @@ fn replaced(
             .governing(key)
             .and_then(|c| own(received, c))
             .map(partstat);
-        let unchanged = !received.meeting.overrides.contains_key(&key)
-            && match existing.master {
-                Some(old) if received.state.excluded.contains(&key) => {
-                    meeting::sequence(master) == meeting::sequence(old)
-                }
-                Some(old) => !moved_to(received, (existing, old), master),
-                None => false,
-            };
+        let unchanged = match (existing.master, received.meeting.overrides.get(&key)) {
+            (None, _) => false,
+            (Some(old), Some(sent)) => crossed(received, (existing, old), (key, sent)),
+            (Some(old), None) if received.state.excluded.contains(&key) => {
+                meeting::sequence(master) == meeting::sequence(old)
+            }
+            (Some(old), None) => !moved_to(received, (existing, old), master),
+        };
         let still_out = answer.as_deref() == Some("DECLINED") || unchanged;
         if still_out {
             components.remove(&Some(key));
@@ -369,6 +369,20 @@ fn replaced(
         }
     }
     components
+}
+
+/// Whether the recipient took an instance out after this was sent, which the organizer will hear of, and it is where it
+/// was.
+fn crossed(
+    received: &Received<'_, '_>,
+    (existing, old): (&Meeting<'_>, &Component),
+    (key, sent): (Key, &Component),
+) -> bool {
+    let later = meeting::stamp(old) > meeting::stamp(sent);
+    let by_organizer = received.state.excluded.contains(&key);
+    let moved = view::instance_of(existing, old, key)
+        .is_none_or(|instance| moved_to(received, (existing, &instance), sent));
+    later && !by_organizer && !moved
 }
 
 /// The overrides that are there only because the recipient answered an instance by itself, as the series has it now: the

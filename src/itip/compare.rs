@@ -4,6 +4,7 @@ use super::meeting::{Key, Meeting};
 use super::people::is_private_param;
 use super::view;
 use crate::ical::{Component, Property};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// How much changed, least first.
@@ -45,18 +46,19 @@ pub(super) fn difference(old: Shown<'_, '_>, new: Shown<'_, '_>) -> Difference {
         .unwrap_or(Difference::None)
 }
 
-fn filled(
-    (meeting, shown): Shown<'_, '_>,
+fn filled<'s>(
+    (meeting, shown): Shown<'s, '_>,
     other: &BTreeMap<Option<Key>, Component>,
-) -> BTreeMap<Option<Key>, Component> {
-    let mut filled = shown.clone();
+) -> BTreeMap<Option<Key>, Cow<'s, Component>> {
+    let own = shown.iter().map(|(key, c)| (*key, Cow::Borrowed(c)));
+    let mut filled: BTreeMap<Option<Key>, Cow<'s, Component>> = own.collect();
     let Some(master) = shown.get(&None) else {
         return filled;
     };
     for key in other.keys().filter(|key| !shown.contains_key(key)) {
         let instance = key.filter(|key| !meeting.excludes(*key));
         if let Some(component) = instance.and_then(|key| view::instance_of(meeting, master, key)) {
-            filled.insert(*key, component);
+            filled.insert(*key, Cow::Owned(component));
         }
     }
     filled
@@ -64,39 +66,81 @@ fn filled(
 
 /// The difference between two components.
 pub(super) fn components(old: &Component, new: &Component) -> Difference {
-    if substance(old) != substance(new) {
+    let (old_lines, new_lines) = apart(old, new);
+    if substance(old, &old_lines) != substance(new, &new_lines) {
         return Difference::Substance;
     }
-    if attendees(old, &["PARTSTAT", "RSVP"]) != attendees(new, &["PARTSTAT", "RSVP"]) {
+    let same = |without: &[&str]| attendees(&old_lines, without) == attendees(&new_lines, without);
+    if !same(&["PARTSTAT", "RSVP"]) {
         return Difference::Attendance;
     }
-    if attendees(old, &["RSVP"]) != attendees(new, &["RSVP"]) {
+    if !same(&["RSVP"]) {
         return Difference::Participation;
     }
     Difference::None
 }
 
-/// Its lines but for attendees and bookkeeping, in an order that does not depend on the program that wrote them.
-fn substance(component: &Component) -> Vec<String> {
-    let mut lines: Vec<String> = component
-        .all_properties()
+/// The properties of each that the other does not have word for word. Most are the same, and a meeting of a hundred is
+/// compared for each of them.
+fn apart<'c>(old: &'c Component, new: &'c Component) -> (Vec<&'c Property>, Vec<&'c Property>) {
+    let (mut here, mut there) = (old.all_properties(), new.all_properties());
+    let (mut gone, mut added) = (Vec::new(), Vec::new());
+    loop {
+        match (here.next(), there.next()) {
+            (None, None) => break,
+            (Some(one), Some(two)) if one == two => {}
+            (one, two) => {
+                gone.extend(one);
+                added.extend(two);
+            }
+        }
+    }
+    gone.sort_by(|a, b| a.line().cmp(b.line()));
+    added.sort_by(|a, b| a.line().cmp(b.line()));
+    (without(&gone, &added), without(&added, &gone))
+}
+
+/// The properties of one sorted list that have none of their own in the other.
+fn without<'c>(list: &[&'c Property], other: &[&'c Property]) -> Vec<&'c Property> {
+    let mut rest = Vec::new();
+    let mut others = other.iter().peekable();
+    for property in list {
+        while others
+            .next_if(|other| other.line() < property.line())
+            .is_some()
+        {}
+        if others
+            .next_if(|other| other.line() == property.line())
+            .is_none()
+        {
+            rest.push(*property);
+        }
+    }
+    rest
+}
+
+/// Of these lines all but attendees and bookkeeping, and of its components all, in an order that does not depend on the
+/// program that wrote them.
+fn substance(component: &Component, lines: &[&Property]) -> Vec<String> {
+    let mut said: Vec<String> = lines
+        .iter()
         .filter(|p| !p.is("ATTENDEE") && !BOOKKEEPING.iter().any(|name| p.is(name)))
         .map(|p| line(p, &[]))
         .collect();
     for inner in component.all_components() {
-        lines.push(format!("{}:{}", inner.name(), substance(inner).join("\n")));
+        let lines: Vec<&Property> = inner.all_properties().collect();
+        let inside = substance(inner, &lines).join("\n");
+        said.push(format!("{}:{inside}", inner.name()));
     }
-    lines.sort_unstable();
-    lines
+    said.sort_unstable();
+    said
 }
 
-fn attendees(component: &Component, without: &[&str]) -> Vec<String> {
-    let mut lines: Vec<String> = component
-        .properties("ATTENDEE")
-        .map(|p| line(p, without))
-        .collect();
-    lines.sort_unstable();
-    lines
+fn attendees(lines: &[&Property], without: &[&str]) -> Vec<String> {
+    let attendees = lines.iter().filter(|p| p.is("ATTENDEE"));
+    let mut said: Vec<String> = attendees.map(|p| line(p, without)).collect();
+    said.sort_unstable();
+    said
 }
 
 /// A property as one line in which neither case of names nor order of parameters nor defaults count, nor what is between

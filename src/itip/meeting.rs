@@ -289,9 +289,10 @@ pub(super) fn attendee<'c>(
     person: &Person,
     who: &Addresses,
 ) -> Option<&'c Property> {
-    component
-        .properties("ATTENDEE")
-        .find(|a| who.person(a.value()) == *person)
+    component.properties("ATTENDEE").find(|a| match person {
+        Person::Owner => who.is_own(a.value()),
+        _ => who.person(a.value()) == *person,
+    })
 }
 
 /// Whether the organizer cancelled it. RFC 5545 §3.8.1.11

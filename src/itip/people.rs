@@ -45,8 +45,8 @@ pub struct Addresses {
 struct Book {
     /// By normalised address.
     routes: HashMap<Arc<str>, Route>,
-    /// The normalised forms of addresses as they were written: a meeting names the same ones again and again.
-    written: HashMap<String, Arc<str>>,
+    /// The same by addresses as they were written: a meeting names the same ones again and again.
+    written: HashMap<String, (Arc<str>, Route)>,
 }
 
 impl Addresses {
@@ -73,15 +73,21 @@ impl Addresses {
         let address = address.trim();
         let key: Arc<str> = address_key(address).into();
         let book = Arc::make_mut(&mut self.book);
-        book.written.insert(address.to_owned(), key.clone());
-        book.routes.insert(key, route);
+        let before = book.routes.insert(key.clone(), route.clone());
+        if before.is_some_and(|before| before != route) {
+            let forms = book.written.values_mut().filter(|(known, _)| *known == key);
+            forms.for_each(|(_, known)| *known = route.clone());
+        }
+        book.written.insert(address.to_owned(), (key, route));
     }
 
     /// The route that was learnt of an address in this very form.
     #[must_use]
     pub fn learnt(&self, address: &str) -> Option<&Route> {
-        let key = self.book.written.get(address.trim())?;
-        self.book.routes.get(key)
+        self.book
+            .written
+            .get(address.trim())
+            .map(|(_, route)| route)
     }
 
     /// Whether this is the owner.
@@ -114,24 +120,26 @@ impl Addresses {
 
     fn found(&self, address: &str) -> Found<'_> {
         let address = address.trim();
-        let known = self.book.written.get(address);
-        match known.and_then(|key| self.of_key(key)) {
-            Some(found) => found,
-            None => {
-                let key: Arc<str> = address_key(address).into();
-                self.of_key(&key).unwrap_or(Found::New(key))
-            }
+        if let Some((key, route)) = self.book.written.get(address) {
+            return self.known(key, route);
+        }
+        let key = address_key(address);
+        match self.book.routes.get_key_value(key.as_str()) {
+            Some((key, route)) => self.known(key, route),
+            None if self.own.contains(&key) => Found::Owner,
+            None => Found::New(key.into()),
         }
     }
 
-    fn of_key(&self, key: &str) -> Option<Found<'_>> {
-        if self.own.contains(key) {
-            return Some(Found::Owner);
+    fn known<'a>(&self, key: &'a Arc<str>, route: &'a Route) -> Found<'a> {
+        let is_owner = match route {
+            Route::Local(id) => self.owner.as_ref() == Some(id),
+            Route::Mail | Route::Unknown | Route::Forbidden => false,
+        };
+        if is_owner || !self.own.is_empty() && self.own.contains(&**key) {
+            return Found::Owner;
         }
-        Some(match self.book.routes.get_key_value(key)? {
-            (_, Route::Local(id)) if self.owner.as_ref() == Some(id) => Found::Owner,
-            (key, route) => Found::Known(key, route),
-        })
+        Found::Known(key, route)
     }
 }
 

@@ -1,19 +1,19 @@
 //! What messages change in the home of somebody, staged as one change: the object, an item of the inbox, what is known of
 //! the UID, the journal, and what is sent on (RFC 6638 §4).
 
+use super::alike::Alike;
 use super::counter;
 use super::journal::{self, Decision};
 use super::known::Known;
-use super::messages::{self, Prepared};
+use super::messages::Prepared;
 use super::queue::{Kind, MailItem, Payload};
 use super::rejected::rejected;
 use super::tag;
 use super::who::{People, Way, way};
 use super::{booked, default_calendar};
 use crate::dav::{Place, Shared};
-use crate::ical::{CalendarObject, Component, Timestamp, print};
+use crate::ical::{CalendarObject, Component, Timestamp};
 use crate::itip::{self, Addresses, Inbox, Incoming, Message, Method, Reason, ScheduleTag, Weight};
-use crate::recur;
 use crate::store::{
     self, Actor, Change, Collection, Error, Header, Home, Id, LocalMessage, MailMessage, Position,
     Principal, Put, Sharing, Tag,
@@ -32,6 +32,8 @@ pub(super) struct Desk<'a> {
     directory: Arc<store::Directory>,
     origin: Origin,
     people: Addresses,
+    alike: Option<&'a Alike>,
+    own: Alike,
     weight: Option<Weight>,
     now: Timestamp,
 }
@@ -48,7 +50,7 @@ pub(super) enum Origin {
 /// What messages made of a meeting.
 struct Meeting {
     found: Option<(Arc<Collection>, Header)>,
-    object: Option<Component>,
+    object: Option<Arc<Component>>,
     known: Known,
     changed: bool,
     tag: ScheduleTag,
@@ -74,6 +76,8 @@ impl<'a> Desk<'a> {
             directory,
             origin,
             people: Addresses::default(),
+            alike: None,
+            own: Alike::default(),
             weight: None,
             now,
         })
@@ -83,6 +87,7 @@ impl<'a> Desk<'a> {
     pub(super) fn knowing(self, prepared: &'a Prepared) -> Desk<'a> {
         Desk {
             people: prepared.people().clone(),
+            alike: Some(prepared.alike()),
             weight: prepared.is_forced().then_some(Weight::News),
             ..self
         }
@@ -228,7 +233,7 @@ impl<'a> Desk<'a> {
             now: self.now,
         };
         if let Some(answered) = booked::answered(&asked, object, uid).await? {
-            meeting.object = Some(answered.object);
+            meeting.object = Some(answered.object.into());
             meeting.next.extend(answered.messages);
             meeting.decisions.extend(answered.decisions);
         }
@@ -238,7 +243,9 @@ impl<'a> Desk<'a> {
     async fn meeting(&self, uid: &str) -> Result<Meeting, Error> {
         let found = tag::find(&self.home, uid).await?;
         let object = match &found {
-            Some((_, header)) => messages::read(&self.home.text(header).await?, self.shared),
+            Some((_, header)) => self
+                .alike()
+                .read(&self.home.text(header).await?, self.shared),
             None => None,
         };
         let known = Known::of(&self.home, uid).await?;
@@ -263,7 +270,7 @@ impl<'a> Desk<'a> {
         if let Some((collection, header)) = &meeting.found {
             return Ok(Some((collection.clone(), header.name().to_owned())));
         }
-        let component = meeting.object.as_ref().map(component_of);
+        let component = meeting.object.as_deref().map(component_of);
         let component = component.unwrap_or(store::Component::Event);
         let Some(collection) = default_calendar(&self.home, component).cloned() else {
             return Ok(None);
@@ -303,7 +310,7 @@ impl<'a> Desk<'a> {
         }
         let stamps = change
             .home(&self.home)
-            .put(collection.id, object(calendar, name, (uid, tag)));
+            .put(collection.id, self.object(calendar, name, (uid, tag)));
         Ok(Some(stamps.text))
     }
 
@@ -314,13 +321,11 @@ impl<'a> Desk<'a> {
             return Ok(());
         };
         let name = format!("{}.ics", Id::random()?);
-        let put = match message.method {
-            Method::Counter => {
-                let shown = counter::signed(message);
-                object(&shown, &name, (uid, Tag::None))
-            }
-            _ => object(&message.calendar, &name, (uid, Tag::None)),
+        let shown = match message.method {
+            Method::Counter => counter::signed(message).into(),
+            _ => message.calendar.clone(),
         };
+        let put = self.object(&shown, &name, (uid, Tag::None));
         change.home(&self.home).put(inbox.id, put);
         if inbox.count >= ITEMS {
             self.make_room(change, inbox).await?;
@@ -391,6 +396,24 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
+    fn alike(&self) -> &Alike {
+        self.alike.unwrap_or(&self.own)
+    }
+
+    /// What the store is told of an object.
+    fn object(&self, calendar: &Arc<Component>, name: &str, (uid, tag): (&str, Tag)) -> Put {
+        let printed = self.alike().printed(calendar);
+        Put {
+            name: name.to_owned(),
+            text: printed.text,
+            uid: Some(uid.to_owned()),
+            component: Some(component_of(calendar)),
+            summary: printed.summary,
+            tag,
+            shared: Sharing::Moves,
+        }
+    }
+
     fn people(&self, message: &Message) -> People<'_> {
         let before = (self.shared.outside, &self.people);
         People::among(&self.directory, self.home.id(), before).in_message(message)
@@ -400,7 +423,7 @@ impl<'a> Desk<'a> {
 impl Meeting {
     /// Applies one message.
     fn judge(&mut self, desk: &Desk<'_>, message: &Message) -> Reason {
-        let people = desk.people(message).in_calendar(self.object.as_ref());
+        let people = desk.people(message).in_calendar(self.object.as_deref());
         let who = people.addresses();
         let limits = super::limits::of(&desk.shared.limits);
         let Incoming {
@@ -411,7 +434,7 @@ impl Meeting {
             schedule_tag,
             reason,
         } = itip::incoming(
-            self.object.as_ref(),
+            self.object.as_deref(),
             &self.known.state,
             message,
             &who,
@@ -425,7 +448,7 @@ impl Meeting {
                     .push(Decision::received(message, Reason::Unreadable));
                 return Reason::Unreadable;
             }
-            self.object = Some(calendar);
+            self.object = Some(calendar.into());
             self.changed = true;
             if schedule_tag == ScheduleTag::Move {
                 self.tag = ScheduleTag::Move;
@@ -450,18 +473,5 @@ fn component_of(calendar: &Component) -> store::Component {
     match calendar.component("VTODO") {
         Some(_) => store::Component::Todo,
         None => store::Component::Event,
-    }
-}
-
-/// What the store is told of an object.
-fn object(calendar: &Component, name: &str, (uid, tag): (&str, Tag)) -> Put {
-    Put {
-        name: name.to_owned(),
-        text: print(calendar).into(),
-        uid: Some(uid.to_owned()),
-        component: Some(component_of(calendar)),
-        summary: recur::summary(calendar).encode(),
-        tag,
-        shared: Sharing::Moves,
     }
 }

@@ -1,20 +1,24 @@
 //! The messages that a row of the queue stands for, computed from the texts it names.
 
+use super::alike::Alike;
 use super::queue::{Kind, MailItem, Payload, Verbatim};
 use super::who::{People, Way, way};
 use crate::dav::Shared;
 use crate::ical::{self, Component};
 use crate::itip::{self, Addresses, Intent, Message, Weight};
 use crate::store::{Error, Home, Id, LocalMessage, Position};
+use std::collections::HashMap;
 
 /// A change with the messages that follow from it.
 #[derive(Debug)]
 pub(super) struct Prepared {
     payload: Payload,
-    uid: String,
     who: Addresses,
-    new: Option<Component>,
     sent: Vec<Message>,
+    /// Which of them are for whom of this server.
+    homes: HashMap<Id, Vec<usize>>,
+    /// What their deliveries have in common.
+    alike: Alike,
 }
 
 /// The messages of an item of the mail queue, in the order in which they are sent.
@@ -55,38 +59,54 @@ pub(super) async fn prepared(
             None => way(&who, address) == Way::Home(row.to),
         });
     }
-    let mut prepared = Prepared {
-        payload,
-        uid: row.uid.clone(),
-        who,
-        new,
-        sent: Vec::new(),
-    };
-    if matches!(prepared.payload.kind, Kind::Change | Kind::Forced) {
-        prepared.sent = prepared.of_change(shared, old.as_ref());
+    let change = (old.as_ref(), new.as_ref());
+    let sent = sent(shared, (&payload, &row.uid), change, &who);
+    let mut homes: HashMap<Id, Vec<usize>> = HashMap::new();
+    for (place, message) in sent.iter().enumerate() {
+        if let Way::Home(id) = way(&who, &message.to) {
+            homes.entry(id).or_default().push(place);
+        }
     }
-    Ok(prepared)
+    Ok(Prepared {
+        payload,
+        who,
+        sent,
+        homes,
+        alike: Alike::default(),
+    })
 }
 
-impl Prepared {
-    fn of_change(&self, shared: &Shared, old: Option<&Component>) -> Vec<Message> {
-        let outgoing = itip::outgoing(
-            (old, self.new.as_ref()),
-            &self.who,
-            Intent::Change,
-            self.payload.at,
-            &super::limits::of(&shared.limits),
-        );
-        match outgoing {
-            Ok(outgoing) => outgoing.messages,
-            Err(refused) => {
-                // It was not refused when it was stored; the directory has changed since.
-                tracing::warn!(?refused, uid = self.uid, "nothing is sent of a change");
-                Vec::new()
+/// The messages that follow from a change, or from what a row says beside it.
+fn sent(
+    shared: &Shared,
+    (payload, uid): (&Payload, &str),
+    (old, new): (Option<&Component>, Option<&Component>),
+    who: &Addresses,
+) -> Vec<Message> {
+    let current = |weight| match new {
+        Some(new) => itip::current_of_all(new, who, weight, payload.at),
+        None => Vec::new(),
+    };
+    match &payload.kind {
+        Kind::Refresh => current(Weight::Refresh),
+        Kind::Request => current(Weight::News),
+        Kind::Withdraw => Vec::new(),
+        Kind::Verbatim(message) => verbatim(message, uid).into_iter().collect(),
+        Kind::Change | Kind::Forced => {
+            let limits = super::limits::of(&shared.limits);
+            match itip::outgoing((old, new), who, Intent::Change, payload.at, &limits) {
+                Ok(outgoing) => outgoing.messages,
+                Err(refused) => {
+                    // It was not refused when it was stored; the directory has changed since.
+                    tracing::warn!(?refused, uid, "nothing is sent of a change");
+                    Vec::new()
+                }
             }
         }
     }
+}
 
+impl Prepared {
     /// Whether the recipient is to hear of it even if nothing changed. RFC 6638 §7.2
     pub(super) fn is_forced(&self) -> bool {
         self.payload.kind == Kind::Forced
@@ -97,46 +117,31 @@ impl Prepared {
         &self.who
     }
 
+    /// What their deliveries have in common.
+    pub(super) fn alike(&self) -> &Alike {
+        &self.alike
+    }
+
     /// What somebody of this server is sent.
     pub(super) fn to_home(&self, id: Id) -> Vec<Message> {
-        self.chosen(|address| way(&self.who, address) == Way::Home(id))
+        if matches!(self.payload.kind, Kind::Verbatim(_)) {
+            return self.sent.clone();
+        }
+        let places = self.homes.get(&id).into_iter().flatten();
+        let messages = places.filter_map(|place| self.sent.get(*place));
+        messages.cloned().collect()
     }
 
     /// What the person of this address is sent.
     fn to_address(&self, to: &str) -> Vec<Message> {
-        let person = self.who.person(to);
-        self.chosen(|address| self.who.person(address) == person)
-    }
-
-    fn chosen(&self, is_recipient: impl Fn(&str) -> bool) -> Vec<Message> {
-        let current = |weight| -> Vec<Message> {
-            let Some(new) = &self.new else {
-                return Vec::new();
-            };
-            let mut invited = attendees(new);
-            let to = invited.find(|address| is_recipient(address));
-            let message =
-                to.and_then(|to| itip::current(new, to, &self.who, weight, self.payload.at));
-            message.into_iter().collect()
-        };
-        match &self.payload.kind {
-            Kind::Change | Kind::Forced => {
-                let messages = self.sent.iter().filter(|m| is_recipient(&m.to));
-                messages.cloned().collect()
-            }
-            Kind::Refresh => current(Weight::Refresh),
-            Kind::Request => current(Weight::News),
-            Kind::Withdraw => Vec::new(),
-            Kind::Verbatim(message) => verbatim(message, &self.uid).into_iter().collect(),
+        if matches!(self.payload.kind, Kind::Verbatim(_)) {
+            return self.sent.clone();
         }
+        let person = self.who.person(to);
+        let messages = self.sent.iter();
+        let theirs = messages.filter(|m| self.who.person(&m.to) == person);
+        theirs.cloned().collect()
     }
-}
-
-fn attendees(calendar: &Component) -> impl Iterator<Item = &str> {
-    calendar
-        .all_components()
-        .flat_map(|component| component.properties("ATTENDEE"))
-        .map(|attendee| attendee.value().trim())
 }
 
 fn verbatim(kept: &Verbatim, uid: &str) -> Option<Message> {

@@ -4,6 +4,7 @@
 //! after the commit [`deliver()`] makes each row a change of its recipient's home, and the worker what is left. What is
 //! supported is in the rows of [`TABLE`], file by file.
 
+mod alike;
 mod booked;
 mod busy_time;
 mod counter;

@@ -1,0 +1,79 @@
+//! What many copies of one meeting have in common: the same text is read once, the same object printed once.
+//!
+//! The attendees of a meeting mostly have the same copy of it, byte for byte, and a message makes the same of each.
+
+use super::messages;
+use crate::dav::Shared;
+use crate::ical::{Component, print};
+use crate::recur;
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Texts and objects that deliveries of one change have met.
+#[derive(Debug, Default)]
+pub(super) struct Alike {
+    read: Mutex<Vec<(Bytes, Arc<Component>)>>,
+    printed: Mutex<Vec<(Arc<Component>, Printed)>>,
+}
+
+/// An object as the store is told of it.
+#[derive(Clone, Debug)]
+pub(super) struct Printed {
+    /// Its text.
+    pub(super) text: Bytes,
+    /// What `recur` says of its times.
+    pub(super) summary: Vec<u8>,
+}
+
+impl Printed {
+    fn of(calendar: &Component) -> Printed {
+        Printed {
+            text: print(calendar).into(),
+            summary: recur::summary(calendar).encode(),
+        }
+    }
+}
+
+/// Kinds of copies that are remembered; those of the others are read and printed each by itself.
+const KINDS: usize = 8;
+
+impl Alike {
+    /// A stored text as a tree.
+    pub(super) fn read(&self, text: &Bytes, shared: &Shared) -> Option<Arc<Component>> {
+        let known = |all: &Vec<(Bytes, Arc<Component>)>| {
+            let found = all.iter().find(|(known, _)| known == text);
+            found.map(|(_, calendar)| calendar.clone())
+        };
+        if let Some(calendar) = known(&lock(&self.read)) {
+            return Some(calendar);
+        }
+        let calendar = Arc::new(messages::read(text, shared)?);
+        remember(&self.read, (text.clone(), calendar.clone()));
+        Some(calendar)
+    }
+
+    /// An object as the store is told of it.
+    pub(super) fn printed(&self, calendar: &Arc<Component>) -> Printed {
+        let known = |all: &Vec<(Arc<Component>, Printed)>| {
+            let found = all.iter().find(|(known, _)| known == calendar);
+            found.map(|(_, printed)| printed.clone())
+        };
+        if let Some(printed) = known(&lock(&self.printed)) {
+            return printed;
+        }
+        let printed = Printed::of(calendar);
+        remember(&self.printed, (calendar.clone(), printed.clone()));
+        printed
+    }
+}
+
+fn lock<T>(all: &Mutex<Vec<T>>) -> std::sync::MutexGuard<'_, Vec<T>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remember<T>(all: &Mutex<Vec<T>>, new: T) {
+    let mut all = lock(all);
+    if all.len() < KINDS {
+        all.push(new);
+    }
+}
