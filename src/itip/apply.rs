@@ -3,10 +3,10 @@
 use super::compare::{self, Difference};
 use super::delegate;
 use super::incoming::{Change, Inbox, Incoming, Reason, Received, ScheduleTag};
+use super::kept::{answered_alone, crossed, moved_to, personal, readmit, still_declined};
 use super::meeting::{self, Key, Meeting, is_meeting};
 use super::message::{self, Message, Method, Weight};
 use super::people::{Person, partstat};
-use super::sequence::{self, Step};
 use super::state::{Mark, State};
 use super::{cancel, view};
 use crate::ical::{Component, Property};
@@ -101,11 +101,13 @@ fn first(received: &Received<'_, '_>) -> Incoming {
     }
     let mut state = heard(received, components.iter().map(|(key, c)| (*key, c)));
     state.deleted.clear();
+    state.declined = None;
     cancel::keep_cancelled(received, received.meeting, &mut components);
     let mut calendar = object(received, &received.message.calendar);
     calendar.retain_components(|c| !is_meeting(c));
     for component in components.into_values() {
-        calendar.push_component(unread(received, component));
+        let component = still_declined(received, unread(received, component));
+        calendar.push_component(component);
     }
     Incoming {
         object: Change::Put(calendar),
@@ -352,13 +354,14 @@ fn replaced(
             .governing(key)
             .and_then(|c| own(received, c))
             .map(partstat);
-        let unchanged = match (existing.master, received.meeting.overrides.get(&key)) {
-            (None, _) => false,
-            (Some(old), Some(sent)) => crossed(received, (existing, old), (key, sent)),
-            (Some(old), None) if received.state.excluded.contains(&key) => {
+        let unchanged = match existing.master {
+            None => false,
+            Some(old) if crossed(received, (existing, old), key) => true,
+            Some(_) if received.meeting.overrides.contains_key(&key) => false,
+            Some(old) if received.state.excluded.contains(&key) => {
                 meeting::sequence(master) == meeting::sequence(old)
             }
-            (Some(old), None) => !moved_to(received, (existing, old), master),
+            Some(old) => !moved_to(received, (existing, old), master),
         };
         let still_out = answer.as_deref() == Some("DECLINED") || unchanged;
         if still_out {
@@ -369,203 +372,6 @@ fn replaced(
         }
     }
     components
-}
-
-/// Whether the recipient took an instance out after this was sent, which the organizer will hear of, and it is where it
-/// was.
-fn crossed(
-    received: &Received<'_, '_>,
-    (existing, old): (&Meeting<'_>, &Component),
-    (key, sent): (Key, &Component),
-) -> bool {
-    let later = meeting::stamp(old) > meeting::stamp(sent);
-    let by_organizer = received.state.excluded.contains(&key);
-    let moved = view::instance_of(existing, old, key)
-        .is_none_or(|instance| moved_to(received, (existing, &instance), sent));
-    later && !by_organizer && !moved
-}
-
-/// The overrides that are there only because the recipient answered an instance by itself, as the series has it now: the
-/// organizer had not entered that answer yet when they sent this.
-fn answered_alone(
-    received: &Received<'_, '_>,
-    existing: &Meeting<'_>,
-    master: &Component,
-) -> Vec<(Key, Component)> {
-    let same = existing.master.map(meeting::sequence) == Some(meeting::sequence(master));
-    let sender = received.who.person(&received.message.from);
-    let told_of_it = matches!(sender, Person::Local(_));
-    let heard = &received.state.heard;
-    let own_answer = |(key, component): &(&Key, &&Component)| {
-        let later = meeting::stamp(component) > meeting::stamp(master);
-        let in_time = view::instance(received.meeting, **key).is_some_and(|instance| {
-            let now = (received.meeting, &instance);
-            let limits = &received.limits.recur;
-            sequence::step((existing, component), now, limits) != Step::Reschedule
-        });
-        !heard.contains_key(&Some(**key))
-            && !received.meeting.excludes(**key)
-            && !meeting::is_cancelled(component)
-            && (same || later || !told_of_it)
-            && in_time
-            && received.meeting.has(**key, &received.limits.recur)
-    };
-    let kept = existing.overrides.iter().filter(own_answer);
-    kept.filter_map(|(key, component)| {
-        let instance = view::instance(received.meeting, *key)?;
-        let kept = personal(received, &instance, Some(component), Some(*key));
-        Some((*key, kept))
-    })
-    .collect()
-}
-
-/// An instance that the recipient had taken out and that the organizer sends again is there again.
-fn readmit(
-    received: &Received<'_, '_>,
-    existing: &Meeting<'_>,
-    components: &mut BTreeMap<Option<Key>, Component>,
-) {
-    let back: Vec<Key> = existing
-        .exceptions()
-        .iter()
-        .filter(|key| components.contains_key(&Some(**key)))
-        .copied()
-        .collect();
-    for key in back {
-        let declined = components
-            .get(&Some(key))
-            .and_then(|c| own(received, c))
-            .is_some_and(|a| partstat(a) == "DECLINED");
-        if declined {
-            components.remove(&Some(key));
-        } else if let Some(master) = components.get_mut(&None) {
-            without_exception(master, existing, key);
-        }
-    }
-}
-
-/// Takes one instance out of EXDATE.
-pub(super) fn without_exception(master: &mut Component, existing: &Meeting<'_>, key: Key) {
-    let mut kept = Vec::new();
-    for property in master.properties("EXDATE") {
-        for date in crate::ical::values::whens(property) {
-            if existing.key(&date) != key {
-                kept.push(date);
-            }
-        }
-    }
-    master.remove("EXDATE");
-    for date in kept {
-        master.push(Property::when_value("EXDATE", &date));
-    }
-}
-
-/// Properties that are the recipient's own once they have the object.
-fn is_personal(property: &Property) -> bool {
-    const PERSONAL: [&str; 6] = [
-        "TRANSP",
-        "CATEGORIES",
-        "COLOR",
-        "PERCENT-COMPLETE",
-        "COMPLETED",
-        "ACKNOWLEDGED",
-    ];
-    PERSONAL.iter().any(|own| property.is(own)) || view::is_private(property)
-}
-
-/// The organizer's component with what is the recipient's own taken from theirs.
-pub(super) fn personal(
-    received: &Received<'_, '_>,
-    sent: &Component,
-    old: Option<&Component>,
-    key: Option<Key>,
-) -> Component {
-    let mut component = sent.clone();
-    component.retain_components(|c| !c.is("VALARM"));
-    let Some(old) = old else {
-        return component;
-    };
-    component.retain_properties(|p| !is_personal(p));
-    for property in old.all_properties().filter(|p| is_personal(p)) {
-        component.push(property.clone());
-    }
-    for alarm in old.components("VALARM") {
-        component.push_component(alarm.clone());
-    }
-    let answer = answer(received, (sent, old), key);
-    for attendee in component.properties_mut("ATTENDEE") {
-        if received.who.is_own(attendee.value()) && partstat(attendee) != answer {
-            attendee.set_param("PARTSTAT", &answer);
-        }
-    }
-    if let (Some(status), Some(organizer)) = (
-        old.property("ORGANIZER")
-            .and_then(|o| o.param("SCHEDULE-STATUS")),
-        component.property_mut("ORGANIZER"),
-    ) {
-        organizer.set_param("SCHEDULE-STATUS", &status);
-    }
-    // The next answer is stamped later than the last one, of which the organizer has heard.
-    let answered = meeting::stamp(old);
-    if answered > meeting::stamp(&component) {
-        component = message::stamped(component, answered);
-    }
-    component
-}
-
-/// The recipient's participation after a message.
-///
-/// What they answered is theirs to say: an answer under way must not be undone by a message that crosses it. The organizer
-/// sets it back when the meeting is at another time now, or when they knew the answer and ask again; and tells it to
-/// somebody whose calendar does not know it yet.
-fn answer(
-    received: &Received<'_, '_>,
-    (sent, old): (&Component, &Component),
-    key: Option<Key>,
-) -> String {
-    let told = own(received, sent).map_or_else(String::new, partstat);
-    let Some(given) = own(received, old).map(partstat) else {
-        return told;
-    };
-    if given == told || given == "NEEDS-ACTION" || meeting::is_cancelled(old) {
-        return told;
-    }
-    let Some(existing) = received.existing else {
-        return told;
-    };
-    let inherited = key.is_some_and(|key| !existing.overrides.contains_key(&key));
-    let series_moved = match (existing.master, received.meeting.master) {
-        (Some(old), Some(new)) if inherited => moved_to(received, (existing, old), new),
-        _ => false,
-    };
-    // On this server the organizer answers an answer that crossed this.
-    let sender = received.who.person(&received.message.from);
-    let not_yet = inherited && told == "NEEDS-ACTION" && matches!(sender, Person::Local(_));
-    let moved = series_moved || not_yet || moved_to(received, (existing, old), sent);
-    let heard = &received.state.heard;
-    let mark = heard.get(&key).or_else(|| heard.get(&None));
-    let knew = mark.filter(|mark| mark.partstat == given);
-    let answered = meeting::stamp(old);
-    let set_back = told == "NEEDS-ACTION"
-        && (knew.is_some() || meeting::sequence(sent) > meeting::sequence(old))
-        && answered <= meeting::stamp(sent);
-    let corrected = told != "NEEDS-ACTION" && knew.is_some_and(|mark| answered <= mark.stamp);
-    if moved || set_back || corrected {
-        told
-    } else {
-        given
-    }
-}
-
-/// Whether a component of the message is at another time than it was, so that answers do not hold.
-fn moved_to(
-    received: &Received<'_, '_>,
-    (existing, old): (&Meeting<'_>, &Component),
-    sent: &Component,
-) -> bool {
-    let now = (received.meeting, sent);
-    let limits = &received.limits.recur;
-    sequence::step_of_series((existing, old), now, limits) == Step::Reschedule
 }
 
 /// A VCALENDAR of these components, with the frame of `source` and the zones of both.
@@ -599,16 +405,20 @@ pub(super) fn finished(
     calendar: Component,
     state: State,
 ) -> Incoming {
-    let difference = Meeting::read(&calendar).map_or(Difference::Substance, |after| {
-        compare::difference((existing, &held(existing)), (&after, &held(&after)))
-    });
-    if difference == Difference::None && same_revision(existing, &calendar) {
+    let (difference, same_revision, asked) = match Meeting::read(&calendar) {
+        Some(after) => (
+            compare::difference((existing, &held(existing)), (&after, &held(&after))),
+            revisions(existing) == revisions(&after),
+            asked(received, (existing, &after)),
+        ),
+        None => (Difference::Substance, false, false),
+    };
+    if difference == Difference::None && same_revision {
         return Incoming {
             state,
             ..Incoming::nothing(received.state, Reason::Known)
         };
     }
-    let asked = Meeting::read(&calendar).is_some_and(|after| asked(received, (existing, &after)));
     let quiet = received.message.weight == Weight::Refresh
         || difference <= Difference::Participation && !asked;
     Incoming {
@@ -631,15 +441,12 @@ pub(super) fn finished(
     }
 }
 
-/// Whether the components have the SEQUENCE that they had.
-fn same_revision(existing: &Meeting<'_>, calendar: &Component) -> bool {
-    let numbers = |meeting: &Meeting<'_>| -> Vec<(Option<Key>, u64)> {
-        let components = meeting.components();
-        components
-            .map(|(key, c)| (key, meeting::sequence(c)))
-            .collect()
-    };
-    Meeting::read(calendar).is_some_and(|after| numbers(existing) == numbers(&after))
+/// SEQUENCE of each component.
+fn revisions(meeting: &Meeting<'_>) -> Vec<(Option<Key>, u64)> {
+    let components = meeting.components();
+    components
+        .map(|(key, c)| (key, meeting::sequence(c)))
+        .collect()
 }
 
 /// Whether it is the recipient's turn now: their own participation was set back, or their delegate declined.

@@ -200,7 +200,7 @@ pub(super) fn keep_cancelled(
                 && let Some(master) = components.get_mut(&None)
                 && !existing.excludes(key)
             {
-                super::apply::without_exception(master, received.meeting, key);
+                super::kept::without_exception(master, received.meeting, key);
                 components.insert(Some(key), held);
             }
             continue;

@@ -3,7 +3,8 @@
 //! The delegator's program sets PARTSTAT=DELEGATED and DELEGATED-TO on its own ATTENDEE. The organizer is told by a REPLY
 //! that names the delegate, the delegate gets the meeting by a REQUEST of the delegator, and answers the organizer.
 //!
-//! **Gaps**: an attendee who takes a delegation back does not uninvite the delegate; the organizer does.
+//! **Gaps**: an attendee who takes a delegation back does not uninvite the delegate, who may have accepted: RFC 5546 has no
+//! message for it. The organizer sees both and decides.
 
 use super::meeting::{self, Key, Meeting};
 use super::message::{self, Message, Method, Weight};

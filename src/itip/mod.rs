@@ -9,9 +9,7 @@
 //! something they cannot read. ADD is understood when it comes.
 //!
 //! **Gaps**: VJOURNAL is published by nobody. An answer by mail that crosses two changes of one series at once may have to
-//! be given again: nothing in a message says which answers its sender knew. An attendee who declines an instance while
-//! the organizer takes it out of the rule may keep an override that the organizer no longer has (seed 1594 of the
-//! convergence test).
+//! be given again: nothing in a message says which answers its sender knew.
 
 mod answered;
 mod apply;
@@ -24,6 +22,7 @@ mod counter;
 mod current;
 mod delegate;
 mod incoming;
+mod kept;
 mod meeting;
 mod merge;
 mod message;
@@ -47,7 +46,7 @@ pub use meeting::{Key, Meeting};
 pub use merge::merge;
 pub use message::{Message, Method, Weight};
 pub use outgoing::{Intent, Outgoing, Refused, outgoing};
-pub use people::{Addresses, Route};
+pub use people::{Addresses, Route, is_private_param, is_scheduling_param};
 pub use state::State;
 
 /// Bounds of one scheduling decision.

@@ -2,7 +2,7 @@
 
 use super::attendee;
 use super::meeting::{Meeting, is_meeting};
-use super::message::Message;
+use super::message::{Message, Method};
 use super::organizer;
 use super::people::{Addresses, served};
 use super::{Limits, view};
@@ -26,6 +26,14 @@ pub struct Outgoing {
     pub store: Option<Component>,
     /// What is sent, in order for each recipient.
     pub messages: Vec<Message>,
+}
+
+impl Outgoing {
+    /// Whether an attendee says something by it: of a removed object, that they decline.
+    #[must_use]
+    pub fn declines(&self) -> bool {
+        self.messages.iter().any(|m| m.method == Method::Reply)
+    }
 }
 
 /// Why a change is refused.

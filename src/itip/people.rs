@@ -172,17 +172,23 @@ const PRIVATE_PARAMS: [&str; 5] = [
     "RECEIVED-DTSTAMP",
 ];
 
+/// Whether a parameter of ATTENDEE or ORGANIZER is one of those that are between a program and its server. RFC 6638 §7
+#[must_use]
+pub fn is_scheduling_param(name: &str) -> bool {
+    PRIVATE_PARAMS
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// What an attendee said to the organizer, and nobody else, beside the answer.
 pub(super) const COMMENT_PARAM: &str = "X-RESPONSE-COMMENT";
 
 /// Whether a parameter of ATTENDEE or ORGANIZER stays between one program and its server: those of scheduling, and all
 /// extensions but the number of guests somebody brings.
-pub(super) fn is_private_param(name: &str) -> bool {
+#[must_use]
+pub fn is_private_param(name: &str) -> bool {
     let extension = name.get(..2).is_some_and(|x| x.eq_ignore_ascii_case("X-"));
-    extension && !name.eq_ignore_ascii_case("X-NUM-GUESTS")
-        || PRIVATE_PARAMS
-            .iter()
-            .any(|known| name.eq_ignore_ascii_case(known))
+    extension && !name.eq_ignore_ascii_case("X-NUM-GUESTS") || is_scheduling_param(name)
 }
 
 /// Whether the server sends the messages for this ATTENDEE or ORGANIZER. RFC 6638 §7.1

@@ -3,8 +3,9 @@
 //! It is shown to the recipient, who may put it into a calendar. Once there, a newer PUBLISH of the same organizer brings
 //! it up to date; it makes nobody an attendee and is never answered.
 
-use super::apply::{finished, fresh, from_organizer, heard, held, own, personal, rebuilt};
+use super::apply::{finished, fresh, from_organizer, heard, held, own, rebuilt};
 use super::incoming::{Inbox, Incoming, Reason, Received};
+use super::kept::personal;
 use super::meeting::Meeting;
 
 /// A posted entry.

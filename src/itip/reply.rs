@@ -251,15 +251,16 @@ fn said_of_all(
     (sender, (sent, answer, was)): (&Person, (&Component, &Property, Option<&str>)),
 ) {
     let text = person_text(sender);
-    let named = |key: Key| {
+    let named = |key: Key, says: Option<&str>| {
+        let answer = state.answers.get(&(text.clone(), Some(key)));
         received.meeting.overrides.contains_key(&key)
-            || state.answers.contains_key(&(text.clone(), Some(key)))
+            || answer.is_some_and(|answer| says == Some(answer.partstat.as_str()))
     };
     for (key, component) in components.iter_mut() {
-        let Some(key) = key.filter(|key| !named(*key)) else {
+        let says = meeting::attendee(component, sender, received.who).map(partstat);
+        let Some(key) = key.filter(|key| !named(*key, says.as_deref())) else {
             continue;
         };
-        let says = meeting::attendee(component, sender, received.who).map(partstat);
         let here = (existing, &*component);
         let in_place = view::instance(existing, key).is_some_and(|instance| {
             let limits = &received.limits.recur;

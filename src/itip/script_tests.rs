@@ -100,6 +100,7 @@ impl World {
                 return;
             }
         };
+        let told = result.declines().then_some(Timestamp(self.now));
         match (result.store.or(new), &old) {
             (Some(store), _) => {
                 self.objects.insert(user.to_owned(), store);
@@ -107,7 +108,7 @@ impl World {
             (None, Some(old)) => {
                 self.objects.remove(user);
                 let state = self.states.entry(user.to_owned()).or_default();
-                *state = state.deleted(old);
+                *state = state.deleted(old, told);
             }
             (None, None) => {}
         }

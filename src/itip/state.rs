@@ -19,6 +19,8 @@ pub struct State {
     pub(super) deleted: BTreeMap<Option<Key>, u64>,
     /// The highest SEQUENCE an object had that was deleted.
     pub(super) last: Option<u64>,
+    /// When the recipient declined by deleting the object.
+    pub(super) declined: Option<Timestamp>,
 }
 
 /// How new a component of a message was.
@@ -41,10 +43,12 @@ impl Mark {
 }
 
 impl State {
-    /// Remembers that the recipient deleted their object. What was cancelled is not held against a new invitation.
+    /// Remembers that the recipient deleted their object, and when they told so, if they did. What was cancelled is not
+    /// held against a new invitation.
     #[must_use]
-    pub fn deleted(&self, object: &Component) -> State {
+    pub fn deleted(&self, object: &Component, told: Option<Timestamp>) -> State {
         let mut state = self.clone();
+        state.declined = told;
         let meeting = Meeting::read(object);
         for (key, component) in meeting.iter().flat_map(Meeting::components) {
             let number = meeting::sequence(component);
@@ -101,6 +105,9 @@ impl State {
         if let Some(sequence) = self.last {
             text.push_str(&format!("last\t{sequence}\n"));
         }
+        if let Some(at) = self.declined {
+            text.push_str(&format!("declined\t{}\n", at.0));
+        }
         text.into_bytes()
     }
 
@@ -126,6 +133,7 @@ impl State {
                     state.deleted.insert(read_key(key)?, sequence.parse().ok()?);
                 }
                 ["last", sequence] => state.last = Some(sequence.parse().ok()?),
+                ["declined", at] => state.declined = Some(Timestamp(at.parse().ok()?)),
                 _ => return None,
             }
         }

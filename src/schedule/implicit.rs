@@ -262,7 +262,9 @@ pub async fn remove(cx: &mut Context, target: &Target<'_>) -> Result<(), Error> 
     let outgoing = outgoing(cx, (Some(&old), None), &who, intent)?;
     let mut plan = Plan::of(&outgoing, &who, existing.uid());
     plan.old = Some(existing.text);
-    plan.known = Some(Known::gone(&target.place.home, existing.uid(), &old).await?);
+    let told = outgoing.declines().then_some(cx.now);
+    let gone = (existing.uid(), &old);
+    plan.known = Some(Known::gone(&target.place.home, gone, told).await?);
     let at = (target.collection.id, target.name);
     Ok(plan.stage(&mut cx.change, &target.place.home, at, None)?)
 }

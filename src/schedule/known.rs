@@ -1,6 +1,6 @@
 //! What a home knows of a UID beside its object: iTIP's memory of messages, and which object delivery has placed.
 
-use crate::ical::Component;
+use crate::ical::{Component, Timestamp};
 use crate::itip::State;
 use crate::store::{Error, Home, HomeChange, Id, UidState};
 
@@ -26,11 +26,15 @@ impl Known {
         known.map(Some).ok_or_else(damaged)
     }
 
-    /// What the home knows once its owner has deleted this object.
-    pub(super) async fn gone(home: &Home, uid: &str, object: &Component) -> Result<Known, Error> {
+    /// What the home knows once its owner has deleted this object, and told so at this time.
+    pub(super) async fn gone(
+        home: &Home,
+        (uid, object): (&str, &Component),
+        told: Option<Timestamp>,
+    ) -> Result<Known, Error> {
         let known = Known::of(home, uid).await?.unwrap_or_default();
         Ok(Known {
-            state: known.state.deleted(object),
+            state: known.state.deleted(object, told),
             placed: None,
             gone: true,
         })

@@ -157,7 +157,8 @@ impl Desk<'_> {
         };
         let mut plan = Plan::of(&outgoing, &who, header.uid());
         plan.old = Some(header.text);
-        plan.known = Some(Known::gone(self.home, header.uid(), &old).await?);
+        let told = outgoing.declines().then_some(now);
+        plan.known = Some(Known::gone(self.home, (header.uid(), &old), told).await?);
         Ok(Some(plan))
     }
 }
