@@ -12,6 +12,7 @@ use crate::auth::accounts::{self, Edit, NewPrincipal, find, kind_name};
 use crate::auth::{password, secrets};
 use crate::ical::Timestamp;
 use crate::recur::Zone;
+use crate::schedule;
 use crate::store::{Booking, Directory, Id, Principal, PrincipalKind};
 
 const USERS: &[PrincipalKind] = &[PrincipalKind::User];
@@ -235,6 +236,10 @@ async fn remove(
     now: Timestamp,
     out: &Out,
 ) -> Result<(), Failure> {
+    let directory = ground.store.directory().await?;
+    let leaving = find(&directory, kinds, name)?.id;
+    // People they invited are told, and organizers who invited them.
+    schedule::leave(&ground.shared, leaving, now).await?;
     accounts::remove(&ground.store, kinds, name, &by(now)).await?;
     out.line(format!("{name} is removed.")).await;
     Ok(())

@@ -11,9 +11,10 @@ use super::output::{Out, table};
 use super::run::{Ground, by};
 use crate::auth::accounts::{display_name, find};
 use crate::ical::Timestamp;
+use crate::schedule;
 use crate::store::{
     Change, Collection, Component, Components, Home, Id, Kind, NewCollection, PrincipalKind,
-    Settings, Store, Turn,
+    Receipt, Settings, Store, Turn,
 };
 use crate::xml::{self, Element};
 
@@ -75,7 +76,7 @@ pub(super) async fn run(
         }
         Calendar::Remove { user, calendar } => {
             let id = owner(store, &user).await?;
-            remove(store, id, &calendar, now).await?;
+            remove(ground, id, &calendar, now).await?;
             out.line(format!(
                 "{user}'s calendar {calendar} is removed. `kalends history restore {user} {calendar}` brings it back."
             ))
@@ -184,13 +185,25 @@ pub(super) async fn add(
     .await
 }
 
-async fn remove(store: &Store, owner: Id, name: &str, now: Timestamp) -> Result<(), Failure> {
-    change(store, owner, now, "remove calendar", |change, home| {
-        let id = calendar(home, name)?.id;
-        change.home(home).remove_collection(id);
+/// Removes a calendar as its owner would: its meetings are withdrawn, and the default calendar stays. RFC 6638 §3.2.3.2,
+/// §4.3
+async fn remove(ground: &Ground, owner: Id, name: &str, now: Timestamp) -> Result<(), Failure> {
+    let stage = |change: &mut Change, home: &Arc<Home>| {
+        let calendar = calendar(home, name)?;
+        let default = schedule::default_calendar(home, Component::Event);
+        if default.is_some_and(|default| default.id == calendar.id) {
+            let sentence = format!(
+                "\"{name}\" is where invitations are put: have another calendar chosen for them first"
+            );
+            return Err(Failure::new(Code::Refused, sentence));
+        }
+        schedule::withdrawn(change, home, calendar);
+        change.home(home).remove_collection(calendar.id);
         Ok(())
-    })
-    .await
+    };
+    let receipt = changed(&ground.store, owner, now, "remove calendar", stage).await?;
+    schedule::deliver(&ground.shared, &receipt, now).await;
+    Ok(())
 }
 
 /// Changes a home, again when somebody else was faster.
@@ -201,6 +214,16 @@ async fn change(
     what: &str,
     stage: impl Fn(&mut Change, &Arc<Home>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    changed(store, owner, now, what, stage).await.map(|_| ())
+}
+
+async fn changed(
+    store: &Store,
+    owner: Id,
+    now: Timestamp,
+    what: &str,
+    stage: impl Fn(&mut Change, &Arc<Home>) -> Result<(), Failure>,
+) -> Result<Receipt, Failure> {
     for _ in 0..8 {
         let turn: Turn = store.turn(&[owner]).await?;
         let home = turn
@@ -211,7 +234,7 @@ async fn change(
         stage(&mut change, &home)?;
         match store.commit(change, turn).await {
             Err(crate::store::Error::Conflict) => {}
-            result => return result.map(|_| ()).map_err(Failure::from),
+            result => return result.map_err(Failure::from),
         }
     }
     Err(crate::store::Error::Conflict.into())

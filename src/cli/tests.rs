@@ -146,6 +146,7 @@ async fn people_are_added_shown_changed_and_removed() {
         ("calendar add alice tasks", Code::Refused),
         ("calendar add alice x --component VEVEN", Code::Usage),
         ("calendar remove alice inbox", Code::NotFound),
+        ("calendar remove alice calendar", Code::Refused),
         ("history list alice nothing", Code::NotFound),
         ("history show alice calendar --at yesterday", Code::Usage),
         ("app-password remove alice phone", Code::NotFound),

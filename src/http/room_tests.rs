@@ -126,6 +126,8 @@ async fn who_may_book_is_said_by_name_or_group() {
     booked(&world, |booking| booking.bookable_by = vec![staff]).await;
     invite(&world, "bob", "b", "").await;
     assert_eq!(room_says(&world, "bob", "b").await, ["DECLINED"]);
+    let own = text(&world, "bob", "/dav/calendars/bob/calendar/b.ics").await;
+    assert!(own.contains("SCHEDULE-STATUS=3.8"), "{own}");
     invite(&world, "alice", "a", "").await;
     assert_eq!(room_says(&world, "alice", "a").await, ["ACCEPTED"]);
 }

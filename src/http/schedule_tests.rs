@@ -6,8 +6,9 @@ use crate::dav::Response;
 use crate::ical;
 use crate::itip::{Message, Method, Reason, Weight};
 use crate::schedule::journal::{Decision, What};
-use crate::schedule::receive;
-use crate::store::Home;
+use crate::schedule::queue::{Kind, Payload};
+use crate::schedule::{self, receive};
+use crate::store::{Change, Home, LocalMessage, PrincipalKind};
 
 fn meeting(title: &str, attendees: &str) -> String {
     format!(
@@ -149,7 +150,7 @@ async fn what_is_delivered_leaves_nothing_in_the_queue() {
         .await;
     let store = &world.server.shared.store;
     assert_eq!(store.homes_with_messages(None, 10).await.unwrap(), []);
-    crate::schedule::worker::round(&world.server.shared, NOW)
+    schedule::worker::round(&world.server.shared, NOW)
         .await
         .unwrap();
     let copy = text(&world, "alice", "1.ics").await.unwrap();
@@ -314,4 +315,81 @@ async fn each_of_many_answers_within_a_second_arrives() {
             assert_eq!(response.status, 204, "{:?}", response.body);
         }
     }
+}
+
+/// Takes somebody from the directory, and tells nobody.
+async fn gone(world: &World, who: &str) {
+    let store = &world.server.shared.store;
+    accounts::remove(store, &[PrincipalKind::User], who, &by())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn who_leaves_the_server_withdraws_their_meetings_and_declines_the_others() {
+    let world = World::new().await;
+    put(
+        &world,
+        "bob",
+        "1.ics",
+        &meeting("Lunch", "ATTENDEE:mailto:alice@example.org\r\n"),
+    )
+    .await;
+    let own = "ATTENDEE:mailto:bob@example.org\r\n";
+    let hers = meeting("Talk", own)
+        .replace("UID:1", "UID:2")
+        .replace("ORGANIZER:mailto:bob", "ORGANIZER:mailto:alice");
+    assert_eq!(put(&world, "alice", "2.ics", &hers).await.status, 201);
+    let alice = world.id("alice").await;
+    let shared = &world.server.shared;
+    schedule::leave(shared, alice, NOW).await.unwrap();
+    gone(&world, "alice").await;
+    let own = text(&world, "bob", "1.ics").await.unwrap();
+    assert!(own.contains("PARTSTAT=DECLINED"), "{own}");
+    let copy = text(&world, "bob", "2.ics").await.unwrap();
+    assert!(copy.contains("STATUS:CANCELLED"), "{copy}");
+    let waiting = shared.store.homes_with_messages(None, 10).await.unwrap();
+    assert_eq!(waiting, []);
+}
+
+#[tokio::test]
+async fn the_organizer_sees_of_whom_nothing_is_left_to_deliver_to() {
+    let world = World::new().await;
+    let guests = "ATTENDEE:mailto:alice@example.org\r\n";
+    put(&world, "bob", "1.ics", &meeting("Lunch", guests)).await;
+    let (bob, alice) = (world.id("bob").await, world.id("alice").await);
+    let store = &world.server.shared.store;
+    gone(&world, "alice").await;
+    // As a crash leaves it: the row waits, and its recipient is removed meanwhile.
+    let turn = store.turn(&[]).await.unwrap();
+    let home = store.home(bob).await.unwrap();
+    let calendar = home.collection("calendar").unwrap().clone();
+    let header = home.header(&calendar, "1.ics").await.unwrap().unwrap();
+    let mut change = Change::new(NOW, by().actor, "a row that waits");
+    change.queue_local(&LocalMessage {
+        to: alice,
+        from: bob,
+        uid: "1".to_owned(),
+        revision: home.revision(),
+        collection: calendar.id,
+        name: "1.ics".to_owned(),
+        old: None,
+        new: Some(header.text),
+        payload: Payload {
+            kind: Kind::Change,
+            at: NOW,
+        }
+        .encode(),
+    });
+    store.commit(change, turn).await.unwrap();
+    let shared = &world.server.shared;
+    schedule::worker::round(shared, NOW).await.unwrap();
+    assert_eq!(store.homes_with_messages(None, 10).await.unwrap(), []);
+    let own = text(&world, "bob", "1.ics").await.unwrap();
+    assert!(own.contains("SCHEDULE-STATUS=3.7"), "{own}");
+    let reasons = journal(&world, "bob").await;
+    assert!(
+        reasons.iter().any(|d| d.reason.0 == "Undeliverable"),
+        "{reasons:?}"
+    );
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::read::{Found, Letter, Place, Report};
 use crate::ical::{Component, Property, When};
-use crate::itip::Method;
+use crate::itip::{self, Method};
 use crate::recur;
 
 /// What a mail is.
@@ -168,9 +168,7 @@ fn clean(component: &Component, method: Method, letter: &Letter) -> Component {
     component.retain_components(|c| !c.is("VALARM"));
     for property in component.all_properties_mut() {
         if property.is("ATTENDEE") || property.is("ORGANIZER") {
-            for private in ["SCHEDULE-AGENT", "SCHEDULE-STATUS", "SCHEDULE-FORCE-SEND"] {
-                property.remove_param(private);
-            }
+            property.retain_params(|param| !itip::is_scheduling_param(param.name()));
         }
     }
     if method == Method::Reply && component.is("VEVENT") {

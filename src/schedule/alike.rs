@@ -5,6 +5,7 @@
 use super::messages;
 use crate::dav::Shared;
 use crate::ical::{Component, print};
+use crate::itip::Addresses;
 use crate::recur;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Alike {
     read: Mutex<Vec<(Bytes, Arc<Component>)>>,
     printed: Mutex<Vec<(Arc<Component>, Printed)>>,
+    named: Mutex<Vec<(Named, Addresses)>>,
 }
+
+/// The message and the object that people were looked up for.
+type Named = (Arc<Component>, Option<Arc<Component>>);
 
 /// An object as the store is told of it.
 #[derive(Clone, Debug)]
@@ -50,6 +55,24 @@ impl Alike {
         let calendar = Arc::new(messages::read(text, shared)?);
         remember(&self.read, (text.clone(), calendar.clone()));
         Some(calendar)
+    }
+
+    /// The people of a message and of the object it is about, looked up once.
+    pub(super) fn people(&self, named: Named, look_up: impl FnOnce() -> Addresses) -> Addresses {
+        let same = |(message, object): &Named| {
+            let objects = object.as_ref().map(Arc::as_ptr) == named.1.as_ref().map(Arc::as_ptr);
+            Arc::ptr_eq(message, &named.0) && objects
+        };
+        let known = |all: &Vec<(Named, Addresses)>| {
+            let found = all.iter().find(|(known, _)| same(known));
+            found.map(|(_, people)| people.clone())
+        };
+        if let Some(people) = known(&lock(&self.named)) {
+            return people;
+        }
+        let people = look_up();
+        remember(&self.named, (named, people.clone()));
+        people
     }
 
     /// An object as the store is told of it.

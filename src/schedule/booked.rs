@@ -5,10 +5,11 @@ use super::journal::Decision;
 use super::who::{People, Way, principal_of, way};
 use super::{default_calendar, rooms};
 use crate::dav::{Place, Shared};
-use crate::ical::{Component, Timestamp};
+use crate::ical::{Component, Property, Timestamp};
 use crate::itip::{self, Intent, Message};
 use crate::recur::Zone;
 use crate::store::{Booking, Component as Kind, Directory, Error, floating_zone};
+use std::sync::Arc;
 
 /// A home that may be a room's, at one revision.
 pub(super) struct Asked<'a> {
@@ -60,9 +61,10 @@ pub(super) async fn answered(
         Err(NoAnswer::Store(error)) => return Err(error),
         Err(NoAnswer::TooMuch(_)) => return Ok(None),
     };
+    let may_book = may_book(asked, &booking, object);
     let room = rooms::Room {
         booking: &booking,
-        may_book: may_book(asked, &booking, object),
+        may_book,
         taken: bookings.taken,
         closed: bookings.closed,
         now: asked.now,
@@ -82,7 +84,10 @@ pub(super) async fn answered(
         Decision::sent(message.method.to_string(), &[&message.to], status)
     };
     let decisions = sent.messages.iter().map(decision).collect();
-    let messages = sent.messages.into_iter().map(|message| {
+    let messages = sent.messages.into_iter().map(|mut message| {
+        if !may_book {
+            say_no_authority(&mut message);
+        }
         let way = way(&who, &message.to);
         (message, way)
     });
@@ -91,6 +96,14 @@ pub(super) async fn answered(
         object: sent.store.unwrap_or(answered),
         decisions,
     }))
+}
+
+/// The answer says that it is no matter of time: "an Attendee does not have suitable privileges". RFC 5546 §3.6.21
+fn say_no_authority(message: &mut Message) {
+    let calendar = Arc::make_mut(&mut message.calendar);
+    for component in calendar.all_components_mut().filter(|c| !c.is("VTIMEZONE")) {
+        component.push(Property::new("REQUEST-STATUS", "3.8;No authority"));
+    }
 }
 
 fn floating(asked: &Asked<'_>) -> Zone {

@@ -39,7 +39,7 @@ pub fn default_calendar(home: &Home, component: Component) -> Option<&Arc<Collec
     };
     let oldest = || {
         let calendars = home.collections().filter(takes);
-        calendars.min_by_key(|calendar| calendar.created)
+        calendars.min_by_key(|calendar| calendar.age())
     };
     chosen(home).filter(takes).or_else(oldest)
 }

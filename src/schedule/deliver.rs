@@ -8,10 +8,11 @@ use super::desk::{Desk, Origin};
 use super::journal::{self, Decision};
 use super::messages::{Prepared, prepared};
 use super::queue::{Kind, Payload};
+use super::undelivered::{Unreached, noted};
 use super::withdraw;
 use crate::dav::Shared;
 use crate::ical::Timestamp;
-use crate::itip::{Message, Reason};
+use crate::itip::{Message, Method, Reason, Weight};
 use crate::store::{self, Actor, Change, Error, Id, LocalMessage, Receipt, again};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +27,9 @@ const AT_ONCE: usize = 16;
 
 /// How often a delivery is tried before the worker has to.
 const ATTEMPTS: u32 = 16;
+
+/// What is said of somebody who was there when the message was sent. RFC 6638 §3.2.9
+const GONE: (&str, &str) = ("3.7", "the recipient has left the server");
 
 /// Rows of one sender and UID that are looked at together.
 const TOGETHER: usize = 100;
@@ -191,10 +195,18 @@ async fn deliver_row(
         let home = turn.home(row.to).cloned().ok_or(store::Refusal::NoHome)?;
         let desk = Desk::of(shared, home, Origin::Inside, now).await?;
         let desk = desk.knowing(prepared);
+        if !desk.is_open() {
+            drop((desk, turn));
+            next.extend(give_up(shared, (first, prepared), GONE, now).await?);
+            continue;
+        }
         let newer = waiting.get(1);
         let committed = match desk.applied(first, newer, prepared).await {
             Ok(change) => store.commit(change, turn).await,
-            Err(error) => Err(error),
+            Err(error) => {
+                drop(turn);
+                Err(error)
+            }
         };
         match committed {
             Ok(receipt) => {
@@ -206,43 +218,66 @@ async fn deliver_row(
             Err(Error::Conflict) if conflicts < ATTEMPTS => conflicts += 1,
             // It will not go better another time.
             Err(error @ (Error::TooLarge(_) | Error::Refused(_) | Error::Damaged(_))) => {
-                give_up(shared, first, &error, now).await?;
+                let why = ("5.1", error.to_string());
+                let lost = (why.0, why.1.as_str());
+                next.extend(give_up(shared, (first, prepared), lost, now).await?);
             }
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Takes a message that cannot be delivered out of the queue, and says so in the journals of both sides.
+/// Takes a message that cannot be delivered out of the queue, and says so in the sender's object and in the journals of
+/// both sides. RFC 6638 §3.2.9
 async fn give_up(
     shared: &Shared,
-    row: &LocalMessage,
-    error: &Error,
+    (row, prepared): (&LocalMessage, &Prepared),
+    (status, why): (&str, &str),
     now: Timestamp,
-) -> Result<(), Error> {
-    tracing::warn!(%error, uid = row.uid, "a message cannot be delivered");
+) -> Result<Vec<LocalMessage>, Error> {
+    tracing::warn!(why, uid = row.uid, "a message cannot be delivered");
     let store = &shared.store;
-    let actor = Actor {
-        principal: Some(row.from),
-        client: "scheduling".to_owned(),
-    };
-    let mut change = Change::new(now, actor, "given up");
-    change.take_local(row);
     let directory = store.directory().await?;
-    for (home, other) in [(row.from, row.to), (row.to, row.from)] {
-        let home = store.home(home).await?;
-        let other = directory.principal(other);
-        let with = other.and_then(|p| p.addresses.first().cloned());
-        let decision = Decision::failed(
-            String::new(),
-            with.unwrap_or_default(),
-            ("Undeliverable", &error.to_string()),
-        );
-        journal::note(&mut change, &home, &row.uid, now, &decision)?;
-    }
-    let turn = store.turn(&[]).await?;
-    match store.commit(change, turn).await {
-        Ok(_) | Err(Error::Conflict) => Ok(()),
-        Err(error) => Err(error),
-    }
+    again(|| async {
+        let turn = store.turn(&[row.from]).await?;
+        let waiting = store.queued_about((row.from, row.to), &row.uid, TOGETHER);
+        if !waiting.await?.contains(row) {
+            return Ok(Vec::new());
+        }
+        let actor = Actor {
+            principal: Some(row.from),
+            client: "scheduling".to_owned(),
+        };
+        let mut change = Change::new(now, actor, "given up");
+        change.take_local(row);
+        let sender = turn.home(row.from).filter(|home| home.exists());
+        let messages = match prepared.to_home(row.to) {
+            none if none.is_empty() => prepared.to_nobody(),
+            messages => messages,
+        };
+        for message in messages {
+            let lost = Unreached {
+                home: row.from,
+                uid: &row.uid,
+                to: &message.to,
+                status,
+                why,
+            };
+            let told = matches!(message.method, Method::Request | Method::Reply);
+            if let Some(home) = sender.filter(|_| told && message.weight == Weight::News) {
+                noted(shared, &mut change, (home, &lost), now).await?;
+            }
+        }
+        for (home, other) in [(row.from, row.to), (row.to, row.from)] {
+            let home = store.home(home).await?;
+            let other = directory.principal(other);
+            let with = other.and_then(|p| p.addresses.first().cloned());
+            let reason = ("Undeliverable", why);
+            let decision = Decision::failed(String::new(), with.unwrap_or_default(), reason);
+            journal::note(&mut change, &home, &row.uid, now, &decision)?;
+        }
+        let receipt = store.commit(change, turn).await?;
+        Ok(receipt.queued().to_vec())
+    })
+    .await
 }

@@ -7,8 +7,8 @@ use super::journal::{self, Decision};
 use super::known::Known;
 use super::messages::Prepared;
 use super::queue::{Kind, MailItem, Payload};
-use super::rejected::rejected;
 use super::tag;
+use super::undelivered::{self, Unreached};
 use super::who::{People, Way, way};
 use super::{booked, default_calendar};
 use crate::dav::{Place, Shared};
@@ -120,7 +120,7 @@ impl<'a> Desk<'a> {
             // The next one says the same and more.
             messages.clear();
         }
-        if !self.is_open() || messages.is_empty() {
+        if messages.is_empty() {
             return Ok(change);
         }
         self.receive(&mut change, &row.uid, &messages).await?;
@@ -188,7 +188,17 @@ impl<'a> Desk<'a> {
                 ("NoCalendar", "there is no calendar that takes it"),
             );
             journal::note(change, &self.home, &message.uid, self.now, &decision)?;
-            if let Some(answer) = rejected(message, self.now) {
+            let lost = Unreached {
+                home: self.home.id(),
+                uid: &message.uid,
+                to: &message.to,
+                status: "5.2",
+                why: "No calendar of the recipient takes it",
+            };
+            // Only who asks is answered.
+            let asks = message.method == Method::Request;
+            let refusal = asks.then(|| undelivered::refusal(&message.calendar, &lost, self.now));
+            if let Some(answer) = refusal.flatten() {
                 let way = way(&self.people(message).addresses(), &answer.to);
                 meeting.next.push((answer, way));
             }
@@ -414,6 +424,17 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// Everybody whom a message and the object it is about name, seen by the owner of this home.
+    fn addresses(&self, message: &Message, object: Option<&Arc<Component>>) -> Addresses {
+        let look_up = || {
+            let people = self.people(message);
+            people.in_calendar(object.map(Arc::as_ref)).addresses()
+        };
+        let named = (message.calendar.clone(), object.cloned());
+        let people = self.alike().people(named, look_up);
+        people.seen_by(&self.home.id().to_string())
+    }
+
     fn people(&self, message: &Message) -> People<'_> {
         let before = (self.shared.outside, &self.people);
         People::among(&self.directory, self.home.id(), before).in_message(message)
@@ -423,8 +444,7 @@ impl<'a> Desk<'a> {
 impl Meeting {
     /// Applies one message.
     fn judge(&mut self, desk: &Desk<'_>, message: &Message) -> Reason {
-        let people = desk.people(message).in_calendar(self.object.as_deref());
-        let who = people.addresses();
+        let who = desk.addresses(message, self.object.as_ref());
         let limits = super::limits::of(&desk.shared.limits);
         let Incoming {
             object,

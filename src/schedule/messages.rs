@@ -5,7 +5,7 @@ use super::queue::{Kind, MailItem, Payload, Verbatim};
 use super::who::{People, Way, way};
 use crate::dav::Shared;
 use crate::ical::{self, Component};
-use crate::itip::{self, Addresses, Intent, Message, Weight};
+use crate::itip::{self, Addresses, Intent, Message, Route, Weight};
 use crate::store::{Error, Home, Id, LocalMessage, Position};
 use std::collections::HashMap;
 
@@ -130,6 +130,12 @@ impl Prepared {
         let places = self.homes.get(&id).into_iter().flatten();
         let messages = places.filter_map(|place| self.sent.get(*place));
         messages.cloned().collect()
+    }
+
+    /// What is sent to people whom the directory does not have any more.
+    pub(super) fn to_nobody(&self) -> Vec<Message> {
+        let unknown = |message: &&Message| self.who.route(&message.to) == Route::Unknown;
+        self.sent.iter().filter(unknown).cloned().collect()
     }
 
     /// What the person of this address is sent.

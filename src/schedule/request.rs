@@ -3,6 +3,7 @@
 
 use crate::dav::{Condition, Error, Limits};
 use crate::ical::{Component, Property, Timestamp, When, values};
+use crate::itip::is_scheduling_param;
 use crate::recur::{Range, Zone, Zones};
 
 /// What is asked about whom.
@@ -27,13 +28,6 @@ const DAY: i64 = 86_400;
 const ABSENT: [&str; 4] = ["FREEBUSY", "DURATION", "REQUEST-STATUS", "URL"];
 /// What no request for busy time holds. RFC 5546 §3.3.2
 const NO_COMPONENTS: [&str; 4] = ["VEVENT", "VTODO", "VJOURNAL", "VALARM"];
-/// Parameters that are between a client and its server. RFC 6638 §7
-const PRIVATE: [&str; 4] = [
-    "SCHEDULE-AGENT",
-    "SCHEDULE-STATUS",
-    "SCHEDULE-FORCE-SEND",
-    "RSVP",
-];
 
 impl FreeBusyRequest {
     /// Reads the calendar of a message. Local times, which python-caldav sends, are taken in their
@@ -63,9 +57,7 @@ impl FreeBusyRequest {
     /// The VFREEBUSY of a reply about one attendee. RFC 5546 §3.3.3
     pub(super) fn reply(&self, attendee: &Property, busy: Component) -> Component {
         let mut attendee = attendee.clone();
-        for name in PRIVATE {
-            attendee.remove_param(name);
-        }
+        attendee.retain_params(|param| !is_scheduling_param(param.name()) && !param.is("RSVP"));
         busy.with(self.uid.clone())
             .with(self.organizer.clone())
             .with(attendee)

@@ -4,7 +4,11 @@
 //! The removal queues one row. The calendar is gone at once, and the row is worked off in commits of bounded size, also
 //! after a crash. A meeting that its owner has put elsewhere meanwhile stays, and so does everything if the calendar is
 //! restored before its turn comes.
+//!
+//! **Gaps**: mails of somebody who leaves the server go out only while the account is there: those that wait when it is
+//! removed are dropped.
 
+use super::deliver::{Worked, work_off};
 use super::known::Known;
 use super::plan::Plan;
 use super::queue::{Kind, Payload};
@@ -32,21 +36,63 @@ pub fn withdraw(cx: &mut Context, place: &Place, collection: &Collection) {
     if reply.is_some_and(|value| value.trim().eq_ignore_ascii_case("F")) || collection.count == 0 {
         return;
     }
+    withdrawn(&mut cx.change, &place.home, collection);
+}
+
+/// The same in any change that removes a calendar.
+pub fn withdrawn(change: &mut Change, home: &Home, collection: &Collection) {
     let payload = Payload {
         kind: Kind::Withdraw,
-        at: cx.now,
+        at: change.at,
     };
-    cx.change.queue_local(&LocalMessage {
-        to: place.home.id(),
-        from: place.home.id(),
+    change.queue_local(&LocalMessage {
+        to: home.id(),
+        from: home.id(),
         uid: String::new(),
-        revision: place.home.revision().saturating_add(1),
+        // Of several calendars each has a row of its own.
+        revision: home.revision().saturating_add(1),
         collection: collection.id,
         name: String::new(),
         old: None,
         new: None,
         payload: payload.encode(),
     });
+}
+
+/// Withdraws all meetings of somebody who leaves the server, with their calendars, and delivers what follows. Their home is
+/// to be removed next.
+///
+/// # Errors
+/// The store's, and [`Error::Conflict`] while something of it waits.
+pub async fn leave(shared: &Arc<Shared>, home: Id, now: Timestamp) -> Result<(), Error> {
+    loop {
+        let receipt = again(|| async {
+            let turn = shared.store.turn(&[home]).await?;
+            let Some(home) = turn.home(home).filter(|home| home.exists()).cloned() else {
+                return Ok(None);
+            };
+            let mut calendars = home
+                .collections()
+                .filter(|c| c.kind == store::Kind::Calendar);
+            let Some(calendar) = calendars.next() else {
+                return Ok(None);
+            };
+            let actor = Actor {
+                principal: Some(home.id()),
+                client: "scheduling".to_owned(),
+            };
+            let mut change = Change::new(now, actor, "DELETE");
+            withdrawn(&mut change, &home, calendar);
+            change.home(&home).remove_collection(calendar.id);
+            shared.store.commit(change, turn).await.map(Some)
+        });
+        let Some(receipt) = receipt.await? else {
+            return Ok(());
+        };
+        if work_off(shared, receipt.queued().to_vec(), now).await == Worked::Partly {
+            return Err(Error::Conflict);
+        }
+    }
 }
 
 /// Whether a row is about a whole calendar.

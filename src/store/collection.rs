@@ -209,6 +209,11 @@ pub(super) struct State {
 }
 
 impl Collection {
+    /// What sorts collections by when they were made; those of one second by when they got their names.
+    pub fn age(&self) -> (Timestamp, Position) {
+        (self.created, self.visible)
+    }
+
     /// When its row or its members last changed.
     pub fn modified(&self) -> Timestamp {
         self.row_modified.max(self.members_modified)
