@@ -469,6 +469,10 @@ impl Letters {
 }
 
 /// [`Letters::of`] each byte.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "an index beyond the table would not compile"
+)]
 const LETTERS: [Letters; 256] = {
     let mut table = [Letters::Bad; 256];
     let mut byte = 0_u8;

@@ -427,13 +427,21 @@ async fn a_reply_address_ends_long_after_its_meeting_and_not_before() {
         left(NOW.0 + 500 * DAY).await,
         (2, vec![false, true, false, false, false])
     );
+}
+
+#[tokio::test]
+async fn the_zone_a_guest_chose_is_kept_for_two_years() {
+    let world = World::new().await;
+    let store = &world.shared.store;
     let guest = Guest::new(world.alice, "once", "bob@example.com");
     let zone = crate::recur::Zone::named("Asia/Tokyo").unwrap();
     super::choose_zone(store, &guest, &zone, NOW).await.unwrap();
-    left(NOW.0 + 700 * DAY).await;
-    assert!(super::zone_of(store, &guest).await.unwrap().is_some());
-    left(NOW.0 + 731 * DAY).await;
-    assert!(super::zone_of(store, &guest).await.unwrap().is_none());
+    for (days, kept) in [(729, true), (731, false)] {
+        let now = Timestamp(NOW.0 + days * 86_400);
+        super::forget(&world.shared, now).await.unwrap();
+        let zone = super::zone_of(store, &guest).await.unwrap();
+        assert_eq!(zone.is_some(), kept, "after {days} days");
+    }
 }
 
 /// What a client that says these lines is answered, in one connection.

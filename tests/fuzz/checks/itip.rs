@@ -3,6 +3,8 @@
 //!
 //! The input is up to three texts with a line `====` between them: what there is, what is put in its place, a message.
 
+use std::sync::Arc;
+
 use kalends::ical::{self, Component, Timestamp};
 use kalends::itip::{
     Addresses, Change, Incoming, Intent, Limits, Message, Method, Route, State, Weight, answered,
@@ -38,7 +40,7 @@ pub(crate) fn check(data: &[u8]) {
         for local in ["anna", "ben", "carl"] {
             if !own.contains(local) {
                 let address = format!("mailto:{local}@example.org");
-                who.learn(&address, Route::Local(local.to_owned()));
+                who.learn(&address, Route::Local(local.into()));
             }
         }
         who.learn("mailto:dora@example.net", Route::Mail);
@@ -67,7 +69,7 @@ fn messages(calendar: Option<&Component>) -> Vec<Message> {
         to: address("ATTENDEE"),
         uid: address("UID"),
         weight,
-        calendar: calendar.clone(),
+        calendar: Arc::new(calendar.clone()),
     };
     vec![
         message(address("ORGANIZER"), Weight::News),
@@ -119,7 +121,7 @@ fn receive(existing: Option<&Component>, message: &Message, who: &Addresses) {
         state = known;
     }
     if let Some(object) = &object {
-        let _ = state.deleted(object).revived(object);
+        let _ = state.deleted(object, Some(NOW)).revived(object);
         let _ = decline_counter(object, message, who, (Some("no"), NOW));
     }
 }
