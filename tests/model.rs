@@ -23,7 +23,7 @@ use kalends::dav::{self, Path, Request, Response};
 use kalends::http::{Server, answer};
 use kalends::ical::Timestamp;
 use kalends::store::memory::{Memory, Mischief};
-use kalends::store::{self, Actor, Id, Moment, PrincipalKind, Store, Target};
+use kalends::store::{self, Actor, Id, Moment, Past, PrincipalKind, Store, Target};
 
 const START: i64 = 1_900_000_000;
 const STEPS: i64 = 1500;
@@ -439,7 +439,7 @@ impl World {
             client: "model".to_owned(),
         };
         let moment = Moment {
-            moment,
+            past: Past::Time(moment),
             now: self.now(),
             actor,
         };

@@ -11,7 +11,7 @@ use crate::recur::{Zone, compile, summary};
 use crate::store::memory::Memory;
 use crate::store::{
     self, Actor, Change, Collection, Component, Components, Home, Id, Kind, Moment, NewCollection,
-    Put, Settings, Sharing, Store, Tag, Target,
+    Past, Put, Settings, Sharing, Store, Tag, Target,
 };
 use crate::xml::{self, Element};
 use crate::{dav, recur};
@@ -192,7 +192,7 @@ impl World {
     async fn restore(&self, calendar: Id, ago: i64) {
         let now = self.now();
         let moment = Moment {
-            moment: Timestamp((now.0 - ago).max(START + 1)),
+            past: Past::Time(Timestamp((now.0 - ago).max(START + 1))),
             now,
             actor: actor(),
         };

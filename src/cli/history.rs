@@ -13,7 +13,7 @@ use super::output::{Out, table};
 use super::run::{Ground, by};
 use crate::ical::Timestamp;
 use crate::store::{
-    Actor, Collection, Directory, Home, Id, Kind, Moment, Restored, Target, Version,
+    Actor, Collection, Directory, Home, Id, Kind, Moment, Past, Restored, Target, Version,
 };
 
 /// Changes listed at most.
@@ -43,13 +43,13 @@ pub(super) async fn run(
         }
         History::Show { user, path, at } => {
             let view = View::of(ground, &user, path.as_deref()).await?;
-            let at = view.moment(at.as_deref(), now).await?;
-            view.show(at, now, out).await
+            let past = view.past(at.as_deref(), now).await?;
+            view.show(past, now, out).await
         }
         History::Restore { user, path, at } => {
             let view = View::of(ground, &user, path.as_deref()).await?;
             let moment = Moment {
-                moment: view.moment(at.as_deref(), now).await?,
+                past: view.past(at.as_deref(), now).await?,
                 now,
                 actor: by(now).actor,
             };
@@ -65,7 +65,7 @@ pub(super) async fn run(
                 .store
                 .restore(view.home.id(), &target, &moment)
                 .await?;
-            report(&restored, moment.moment, out).await
+            report(&restored, moment.past, out).await
         }
     }
 }
@@ -215,41 +215,33 @@ impl View {
         Ok(rows.collect())
     }
 
-    /// The moment that was asked for, else the one before the last change.
-    async fn moment(&self, at: Option<&str>, now: Timestamp) -> Result<Timestamp, Failure> {
+    /// The moment that was asked for, else the state before the last change.
+    async fn past(&self, at: Option<&str>, now: Timestamp) -> Result<Past, Failure> {
         if let Some(text) = at {
-            return instant(text, now).ok_or_else(|| {
+            return instant(text, now).map(Past::Time).ok_or_else(|| {
                 let sentence =
                     format!("\"{text}\" is no time such as 2026-11-20T08:00:00Z or \"2 h\"");
                 Failure::new(Code::Usage, sentence)
             });
         }
         let last = match &self.place {
-            Place::Home => self.home.modified(),
-            Place::Calendar(calendar) => match self.removed_at(calendar) {
-                Some(at) => at,
-                None => calendar.modified(),
-            },
+            Place::Home => self.home.revision(),
+            Place::Calendar(calendar) => {
+                let removed = self.home.removed().into_iter();
+                let removed = removed.map(|it| (it.collection.id, it.revision));
+                let removed: HashMap<Id, u64> = removed.collect();
+                let changed = calendar.row_changed.max(calendar.members_changed);
+                *removed.get(&calendar.id).unwrap_or(&changed.revision)
+            }
             Place::Object(calendar, name) => {
                 let versions = self.versions(calendar, name).await?;
-                versions
-                    .first()
-                    .and_then(|version| version.at)
-                    .unwrap_or(now)
+                versions.first().map_or(0, |newest| newest.since.revision)
             }
         };
-        Ok(last.add_seconds(-1))
+        Ok(Past::Revision(last.saturating_sub(1)))
     }
 
-    fn removed_at(&self, calendar: &Collection) -> Option<Timestamp> {
-        let removed = self.home.removed();
-        let found = removed
-            .iter()
-            .find(|removed| removed.collection.id == calendar.id)?;
-        Some(found.at)
-    }
-
-    async fn show(&self, at: Timestamp, now: Timestamp, out: &Out) -> Result<(), Failure> {
+    async fn show(&self, past: Past, now: Timestamp, out: &Out) -> Result<(), Failure> {
         match &self.place {
             Place::Home => {
                 let mut rows: Vec<Vec<String>> = super::calendars::calendars(&self.home)
@@ -265,7 +257,7 @@ impl View {
                 Ok(())
             }
             Place::Calendar(calendar) => {
-                let revision = self.home.revision_at(at, now).await?;
+                let revision = self.home.revision_of(past, now).await?;
                 let objects = self.home.objects_at(calendar, revision).await?;
                 let rows: Vec<Vec<String>> = objects
                     .values()
@@ -283,12 +275,13 @@ impl View {
                 Ok(())
             }
             Place::Object(calendar, name) => {
+                let revision = self.home.revision_of(past, now).await?;
                 let versions = self.versions(calendar, name).await?;
                 let then = versions
                     .iter()
-                    .find(|version| version.at.is_none_or(|since| since <= at));
+                    .find(|version| version.since.revision <= revision);
                 let Some(header) = then.and_then(|version| version.header.as_ref()) else {
-                    let sentence = format!("\"{name}\" was not there at {}", shown(at));
+                    let sentence = format!("\"{name}\" was not there {}", when(past));
                     return Err(Failure::new(Code::NotFound, sentence));
                 };
                 let text = self.home.text(header).await?;
@@ -321,10 +314,17 @@ fn named(home: &Home, name: &str) -> Result<Arc<Collection>, Failure> {
         })
 }
 
-async fn report(restored: &Restored, at: Timestamp, out: &Out) -> Result<(), Failure> {
+fn when(past: Past) -> String {
+    match past {
+        Past::Time(at) => format!("at {}", shown(at)),
+        Past::Revision(_) => "before the last change".to_owned(),
+    }
+}
+
+async fn report(restored: &Restored, past: Past, out: &Out) -> Result<(), Failure> {
     out.line(format!(
-        "Back to {}: {} objects written, {} removed, {} calendars brought back.",
-        shown(at),
+        "As it was {}: {} objects written, {} removed, {} calendars brought back.",
+        when(past),
         restored.written.len(),
         restored.removed.len(),
         restored.calendars.len()

@@ -342,6 +342,28 @@ async fn a_removed_calendar_comes_back() {
 }
 
 #[tokio::test]
+async fn the_last_change_is_taken_back_also_one_of_the_same_second() {
+    let ground = in_memory().await;
+    text(&ground, "user add alice").await;
+    imported(&ground, "import alice x --calendar all", STREAM).await;
+    let one = "alice all/one.ics";
+    let gone = text(&ground, &format!("history restore {one}")).await;
+    assert!(gone.contains("0 objects written, 1 removed"), "{gone}");
+    let shown = text(&ground, &format!("history show {one}")).await;
+    assert!(shown.contains("UID:one"), "{shown}");
+    let back = text(&ground, &format!("history restore {one}")).await;
+    assert!(back.contains("1 objects written, 0 removed"), "{back}");
+    text(&ground, "calendar remove alice all").await;
+    for (place, wanted) in [("all", true), ("", false), ("", true)] {
+        let done = text(&ground, &format!("history restore alice {place}")).await;
+        assert!(done.contains("As it was before the last change"), "{done}");
+        let list = text(&ground, "calendar list alice --json").await;
+        let there = list.contains("\"name\":\"all\"") && list.contains("\"objects\":3");
+        assert_eq!(there, wanted, "{list}");
+    }
+}
+
+#[tokio::test]
 async fn a_running_server_runs_the_same_commands() {
     let folder = Folder::new("control");
     // Deep enough that the socket's path would be too long for the system.

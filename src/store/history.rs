@@ -14,6 +14,7 @@ use super::keys::{self, Tag};
 use super::kv::Scan;
 use super::load;
 use super::revision::{Actor, Revision};
+use super::rewind::Past;
 use super::{Error, Id, Position, Refusal};
 use crate::ical::Timestamp;
 
@@ -41,6 +42,8 @@ pub struct RemovedCollection {
     pub collection: Arc<Collection>,
     /// When it was removed.
     pub at: Timestamp,
+    /// The revision that removed it.
+    pub revision: u64,
 }
 
 impl Revision {
@@ -72,12 +75,22 @@ impl Home {
         let removed = self.contents.removed.values();
         removed
             .filter_map(|collection| {
+                let removed = collection.removed?;
                 Some(RemovedCollection {
                     collection: collection.clone(),
-                    at: collection.removed?.time,
+                    at: removed.time,
+                    revision: removed.at.revision,
                 })
             })
             .collect()
+    }
+
+    /// The revision that made a state. `now` tells how far the history reaches back.
+    pub async fn revision_of(&self, past: Past, now: Timestamp) -> Result<u64, Error> {
+        match past {
+            Past::Time(moment) => self.revision_at(moment, now).await,
+            Past::Revision(revision) => Ok(revision),
+        }
     }
 
     /// The revision that was the newest at a moment. `now` tells how far the history reaches back.

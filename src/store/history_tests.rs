@@ -28,7 +28,7 @@ async fn on_day(
 
 fn moment(then: i64, now: i64) -> Moment {
     Moment {
-        moment: day(then),
+        past: Past::Time(day(then)),
         now: day(now),
         actor: Actor::default(),
     }

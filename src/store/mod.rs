@@ -101,7 +101,7 @@ pub use principal::{AppPassword, Credentials, Principal, PrincipalKind};
 pub use prune::Pruned;
 pub use queue::{JournalEntry, LocalMessage, MailMessage, UidState};
 pub use revision::{Actor, Revision};
-pub use rewind::{Moment, Restored, Target};
+pub use rewind::{Moment, Past, Restored, Target};
 pub use shelf::{Kept, Shelf};
 pub use sync::{BadToken, Changes, Depth, Entry, HomeChanges, HomeEntry};
 

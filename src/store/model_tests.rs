@@ -319,7 +319,7 @@ impl Run {
             .find(|snapshot| snapshot.at <= moment);
         let model = then.map(|then| then.model.clone()).unwrap_or_default();
         let moment = Moment {
-            moment,
+            past: Past::Time(moment),
             now: self.now,
             actor: Actor::default(),
         };
@@ -336,7 +336,7 @@ impl Run {
 
     async fn restore_home(&mut self) {
         let (moment, then) = self.moment();
-        self.what = format!("restore home to {}", moment.moment);
+        self.what = format!("restore home to {:?}", moment.past);
         let restored = self.restore(&Target::Home, &moment).await.unwrap();
         let seen = self.seen().await;
         if restored.clashes.is_empty() {
@@ -356,7 +356,7 @@ impl Run {
         let Some(id) = self.pick(&ids) else {
             return;
         };
-        self.what = format!("restore {id} to {}", moment.moment);
+        self.what = format!("restore {id} to {:?}", moment.past);
         let restored = self
             .restore(&Target::Collection(id), &moment)
             .await

@@ -42,11 +42,20 @@ pub enum Target {
     Home,
 }
 
+/// A state of a home that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// The newest at a time. Changes of the same second count as before it.
+    Time(Timestamp),
+    /// The one that this revision made.
+    Revision(u64),
+}
+
 /// To which moment, when, and for whom.
 #[derive(Clone, Debug)]
 pub struct Moment {
     /// The moment to go back to.
-    pub moment: Timestamp,
+    pub past: Past,
     /// The time now.
     pub now: Timestamp,
     /// Who restores.
@@ -81,7 +90,7 @@ impl Store {
         if !view.exists() {
             return Err(Refusal::NoHome.into());
         }
-        let revision = view.revision_at(moment.moment, moment.now).await?;
+        let revision = view.revision_of(moment.past, moment.now).await?;
         let mut rewind = Rewind {
             store: self,
             home,
