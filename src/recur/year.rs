@@ -105,8 +105,9 @@ impl Year {
 
     fn other(first: &IcuDate<AnyCalendar>) -> Option<Year> {
         let start = first.to_rata_die().to_i64_date() - RATA_DIE_EPOCH;
-        Date::from_days(start)?;
         let days = i64::from(first.days_in_year());
+        // The first and the last year are only partly where dates can be written.
+        Date::from_days(start).or_else(|| Date::from_days(start + days - 1))?;
         let mut months = [NO_MONTH; MOST_MONTHS];
         let mut count = 0;
         let mut at = start;
