@@ -338,6 +338,10 @@ def send(sender, to, mail):
 
 # The guest's browser, by WebDriver.
 
+class Elsewhere(Exception):
+    """The page that was asked about has just become another one."""
+
+
 class Browser:
     def __init__(self):
         self.driver = subprocess.Popen(["chromedriver", f"--port={DRIVER}", "--silent"])
@@ -352,7 +356,10 @@ class Browser:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return json.load(response)["value"]
         except urllib.error.HTTPError as error:
-            raise SystemExit(f"FAILED  {method} {path}: {error.read().decode()[:500]}") from error
+            said = error.read().decode()
+            if any(reason in said for reason in ("stale element reference", "no such element")):
+                raise Elsewhere(path) from error
+            raise SystemExit(f"FAILED  {method} {path}: {said[:500]}") from error
 
     def open(self, width, height, dark=False):
         """A browser without script; one that is narrower than a desktop's window is a phone."""
@@ -370,18 +377,24 @@ class Browser:
     def go(self, url):
         self.ask("POST", f"{self.session}/url", {"url": url})
 
-    def element(self, css):
-        found = self.ask("POST", f"{self.session}/element", {"using": "css selector", "value": css})
-        return f"{self.session}/element/{next(iter(found.values()))}"
+    def element(self, css, method, what, body=None):
+        """Asks about an element, again when the page changed between finding it and asking."""
+        def look():
+            try:
+                found = self.ask("POST", f"{self.session}/element", {"using": "css selector", "value": css})
+                return (self.ask(method, f"{self.session}/element/{next(iter(found.values()))}/{what}", body),)
+            except Elsewhere:
+                return None
+        return wait_for(f"{css} on the page", look, 20)[0]
 
     def click(self, css):
-        self.ask("POST", self.element(css) + "/click")
+        self.element(css, "POST", "click")
 
     def type(self, css, text):
-        self.ask("POST", self.element(css) + "/value", {"text": text})
+        self.element(css, "POST", "value", {"text": text})
 
     def text(self):
-        return self.ask("GET", self.element("main") + "/text")
+        return self.element("main", "GET", "text")
 
     def picture(self, name):
         png = base64.b64decode(self.ask("GET", f"{self.session}/screenshot"))
