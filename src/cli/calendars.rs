@@ -14,7 +14,7 @@ use crate::ical::Timestamp;
 use crate::schedule;
 use crate::store::{
     Change, Collection, Component, Components, Home, Id, Kind, NewCollection, PrincipalKind,
-    Receipt, Settings, Store, Turn,
+    Receipt, Refusal, Settings, Store, again,
 };
 use crate::xml::{self, Element};
 
@@ -224,18 +224,14 @@ async fn changed(
     what: &str,
     stage: impl Fn(&mut Change, &Arc<Home>) -> Result<(), Failure>,
 ) -> Result<Receipt, Failure> {
-    for _ in 0..8 {
-        let turn: Turn = store.turn(&[owner]).await?;
-        let home = turn
-            .home(owner)
-            .ok_or_else(|| Failure::failed("the home is not in its own turn"))?
-            .clone();
+    again(|| async {
+        let turn = store.turn(&[owner]).await?;
+        let home = turn.home(owner).cloned().ok_or(Refusal::NoHome)?;
         let mut change = Change::new(now, by(now).actor, what);
-        stage(&mut change, &home)?;
-        match store.commit(change, turn).await {
-            Err(crate::store::Error::Conflict) => {}
-            result => return result.map_err(Failure::from),
+        if let Err(failure) = stage(&mut change, &home) {
+            return Ok(Err(failure));
         }
-    }
-    Err(crate::store::Error::Conflict.into())
+        store.commit(change, turn).await.map(Ok)
+    })
+    .await?
 }

@@ -284,22 +284,14 @@ impl Batches<'_> {
         if staged.is_empty() {
             return Ok(());
         }
-        for _ in 0..8 {
-            match self.commit(&staged).await {
-                Err(store::Error::Conflict) => {}
-                Ok(stored) => {
-                    for (waiting, stored) in staged.iter().zip(stored) {
-                        self.tally(waiting.file, |tally| match stored {
-                            true => tally.stored += 1,
-                            false => tally.kept += 1,
-                        });
-                    }
-                    return Ok(());
-                }
-                Err(error) => return Err(error.into()),
-            }
+        let stored = store::again(|| self.commit(&staged)).await?;
+        for (waiting, stored) in staged.iter().zip(stored) {
+            self.tally(waiting.file, |tally| match stored {
+                true => tally.stored += 1,
+                false => tally.kept += 1,
+            });
         }
-        Err(store::Error::Conflict.into())
+        Ok(())
     }
 
     /// Commits the objects; answers of each whether it was stored. The others were there.
