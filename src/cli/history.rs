@@ -227,11 +227,9 @@ impl View {
         let last = match &self.place {
             Place::Home => self.home.revision(),
             Place::Calendar(calendar) => {
-                let removed = self.home.removed().into_iter();
-                let removed = removed.map(|it| (it.collection.id, it.revision));
-                let removed: HashMap<Id, u64> = removed.collect();
-                let changed = calendar.row_changed.max(calendar.members_changed);
-                *removed.get(&calendar.id).unwrap_or(&changed.revision)
+                let mut removed = self.home.removed().into_iter();
+                let removed = removed.find(|removed| removed.collection.id == calendar.id);
+                removed.map_or(calendar.changed().revision, |removed| removed.revision)
             }
             Place::Object(calendar, name) => {
                 let versions = self.versions(calendar, name).await?;

@@ -225,7 +225,7 @@ impl Collection {
     }
 
     /// The newest change of any kind, for the home's own sync.
-    pub(super) fn changed(&self) -> Position {
+    pub fn changed(&self) -> Position {
         self.row_changed.max(self.members_changed)
     }
 
