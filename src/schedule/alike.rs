@@ -45,11 +45,7 @@ const KINDS: usize = 8;
 impl Alike {
     /// A stored text as a tree.
     pub(super) fn read(&self, text: &Bytes, shared: &Shared) -> Option<Arc<Component>> {
-        let known = |all: &Vec<(Bytes, Arc<Component>)>| {
-            let found = all.iter().find(|(known, _)| known == text);
-            found.map(|(_, calendar)| calendar.clone())
-        };
-        if let Some(calendar) = known(&lock(&self.read)) {
+        if let Some(calendar) = recall(&self.read, |known| known == text) {
             return Some(calendar);
         }
         let calendar = Arc::new(messages::read(text, shared)?);
@@ -63,11 +59,7 @@ impl Alike {
             let objects = object.as_ref().map(Arc::as_ptr) == named.1.as_ref().map(Arc::as_ptr);
             Arc::ptr_eq(message, &named.0) && objects
         };
-        let known = |all: &Vec<(Named, Addresses)>| {
-            let found = all.iter().find(|(known, _)| same(known));
-            found.map(|(_, people)| people.clone())
-        };
-        if let Some(people) = known(&lock(&self.named)) {
+        if let Some(people) = recall(&self.named, same) {
             return people;
         }
         let people = look_up();
@@ -77,11 +69,7 @@ impl Alike {
 
     /// An object as the store is told of it.
     pub(super) fn printed(&self, calendar: &Arc<Component>) -> Printed {
-        let known = |all: &Vec<(Arc<Component>, Printed)>| {
-            let found = all.iter().find(|(known, _)| known == calendar);
-            found.map(|(_, printed)| printed.clone())
-        };
-        if let Some(printed) = known(&lock(&self.printed)) {
+        if let Some(printed) = recall(&self.printed, |known| known == calendar) {
             return printed;
         }
         let printed = Printed::of(calendar);
@@ -92,6 +80,12 @@ impl Alike {
 
 fn lock<T>(all: &Mutex<Vec<T>>) -> std::sync::MutexGuard<'_, Vec<T>> {
     all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn recall<K, V: Clone>(all: &Mutex<Vec<(K, V)>>, same: impl Fn(&K) -> bool) -> Option<V> {
+    let all = lock(all);
+    let found = all.iter().find(|(known, _)| same(known));
+    found.map(|(_, value)| value.clone())
 }
 
 fn remember<T>(all: &Mutex<Vec<T>>, new: T) {
