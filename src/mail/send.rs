@@ -341,9 +341,13 @@ async fn dropped(
     let item = &errand.what.item;
     let mails = sent.map_or(0, |(_, mails)| mails.len());
     let _one = mailer.settling.lock().await;
-    let taken = again(|| async {
+    let without_rows = || {
         let mut change = change(now);
         errand.rows.iter().for_each(|row| change.take_mail(row));
+        change
+    };
+    let taken = again(|| async {
+        let mut change = without_rows();
         if let Some((used, mails)) = sent {
             let new = u32::try_from(mails.len() - errand.what.note.sent.min(mails.len()));
             let mut today = Used::today(store, used.home, now).await?;
@@ -363,10 +367,8 @@ async fn dropped(
     let mut taken = taken.await;
     if let Err(Error::Conflict) = taken {
         // Whatever cannot be counted: what was sent must not be sent again.
-        let mut change = change(now);
-        errand.rows.iter().for_each(|row| change.take_mail(row));
         let turn = store.turn(&[]).await?;
-        taken = store.commit(change, turn).await.map(|_| ());
+        taken = store.commit(without_rows(), turn).await.map(|_| ());
     }
     match taken {
         // Somebody else took the rows: by a command, or another process of this store.
