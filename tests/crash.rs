@@ -333,7 +333,7 @@ fn damage(data: &Path, numbers: &mut Rng) -> &'static str {
     let Some(folder) = tree_folder(&data.join("store")) else {
         return "no tree of sled to damage";
     };
-    match numbers.u64(..6) {
+    match numbers.u64(..8) {
         0 => {
             fs::remove_dir_all(&folder).unwrap();
             "sled's folder removed"
@@ -353,19 +353,28 @@ fn damage(data: &Path, numbers: &mut Rng) -> &'static str {
         }
         3 => {
             for file in files_below(&folder) {
-                let mut bytes = fs::read(&file).unwrap();
-                for _ in 0..8 {
-                    if !bytes.is_empty() {
-                        let at = numbers.u64(..bytes.len() as u64) as usize;
-                        bytes[at] ^= 1 << numbers.u64(..8);
-                    }
-                }
-                fs::write(&file, bytes).unwrap();
+                flip_bits(&file, numbers);
             }
             "bits flipped in sled's files"
         }
+        // sled does not notice all of these by itself.
+        4 => {
+            flip_bits(&folder.join("db"), numbers);
+            "bits flipped in sled's log"
+        }
         _ => "nothing damaged",
     }
+}
+
+fn flip_bits(file: &Path, numbers: &mut Rng) {
+    let mut bytes = fs::read(file).unwrap();
+    for _ in 0..8 {
+        if !bytes.is_empty() {
+            let at = numbers.u64(..bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << numbers.u64(..8);
+        }
+    }
+    fs::write(file, bytes).unwrap();
 }
 
 /// Where sled's tree is: the newest `sled` or `sled.N`, not one that was set aside.

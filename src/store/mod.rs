@@ -79,6 +79,7 @@ mod shards;
 mod shelf;
 mod stage;
 mod stage_objects;
+mod sum;
 mod sync;
 
 pub use again::{Contended, again};

@@ -9,8 +9,10 @@
 //! the process. So it is not touched again but to read; the tree that takes its place has a directory
 //! with another name, because the old one still holds its lock and its paths.
 //!
-//! **Gaps**: a row that damage made sled forget without an error is noticed only where the sequence it
-//! holds falls behind the durable mark. A failed write that meets a flush under way hangs in sled; the
+//! Where damage ends the reading of its log, sled has pages as they once were, or not at all, without an
+//! error. So the row of the applied sequence also holds a sum over all rows, and opening reads them all.
+//!
+//! **Gaps**: a failed write that meets a flush under way hangs in sled; the
 //! reserve of free space is there so that sled never meets a full disk.
 
 use std::cell::Cell;
@@ -27,9 +29,10 @@ use std::time::Duration;
 
 use super::disk::{create_private_directory, sync_directory};
 use super::kv::{Order as Direction, Row, Scan, Value, Write};
+use super::sum::Sum;
 use super::tree::{Fill, Tree, TreeError, TreeSource};
 
-/// The row of the applied sequence; rows of the store have no empty key.
+/// The row of the applied sequence and of the sum of all other rows; rows of the store have no empty key.
 const APPLIED: &[u8] = b"";
 
 /// How often sled writes out and cleans up by itself; it collects garbage at no other time.
@@ -117,12 +120,15 @@ impl SledSource {
                 answer => break answer?,
             }
         };
-        Ok(Box::new(SledTree {
+        let tree = SledTree {
             path: path.to_owned(),
             db: Some(db),
+            sum: Mutex::default(),
             stuck: AtomicBool::new(false),
             synced_blobs: Mutex::default(),
-        }))
+        };
+        tree.prove()?;
+        Ok(Box::new(tree))
     }
 }
 
@@ -228,6 +234,8 @@ struct SledTree {
     path: PathBuf,
     /// Always there until the drop, which closes sled under `catch_unwind`.
     db: Option<sled::Db>,
+    /// The sum of all rows.
+    sum: Mutex<Sum>,
     /// A write failed: it may never be flushed or closed again.
     stuck: AtomicBool,
     synced_blobs: Mutex<BTreeSet<OsString>>,
@@ -263,6 +271,37 @@ impl SledTree {
         let db = self.db.as_ref();
         let db = db.ok_or_else(|| TreeError("the tree is closed".to_owned()))?;
         guarded(|| call(db))
+    }
+
+    /// What the row of the applied sequence says; nothing in a new tree.
+    fn held(&self) -> Result<(u64, Sum), TreeError> {
+        let Some(row) = self.with(|db| db.get(APPLIED))? else {
+            return Ok((0, Sum::default()));
+        };
+        let halves = row
+            .first_chunk()
+            .zip(row.get(8..).and_then(<[u8]>::first_chunk));
+        let (sequence, sum) =
+            halves.ok_or_else(|| TreeError("its sequence is damaged".to_owned()))?;
+        Ok((u64::from_le_bytes(*sequence), Sum::from_bytes(*sum)))
+    }
+
+    /// Reads all rows: they must be those that were written last.
+    fn prove(&self) -> Result<(), TreeError> {
+        let (_, expected) = self.held()?;
+        let found = self.with(|db| {
+            let mut found = Sum::default();
+            for row in db.range(&b"\0"[..]..) {
+                let (key, value) = row?;
+                found.add(&key, &value);
+            }
+            Ok(found)
+        })?;
+        if found != expected {
+            return Err(TreeError("rows of it are lost or out of date".to_owned()));
+        }
+        *self.sum.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        Ok(())
     }
 
     /// Writes, unless an earlier write failed.
@@ -334,24 +373,30 @@ impl Tree for SledTree {
     }
 
     fn apply(&self, writes: &[&Write], sequence: u64) -> Result<(), TreeError> {
+        let mut kept = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sum = *kept;
         let mut batch = sled::Batch::default();
         for write in writes {
+            if let Some(old) = self.with(|db| db.get(&write.key))? {
+                sum.remove(&write.key, &old);
+            }
             match &write.value {
-                Some(value) => batch.insert(write.key.as_ref(), value.as_ref()),
+                Some(value) => {
+                    sum.add(&write.key, value);
+                    batch.insert(write.key.as_ref(), value.as_ref());
+                }
                 None => batch.remove(write.key.as_ref()),
             }
         }
-        batch.insert(APPLIED, &sequence.to_le_bytes());
-        self.write(|db| db.apply_batch(batch))
+        let held = [sequence.to_le_bytes(), sum.to_bytes()].concat();
+        batch.insert(APPLIED, held);
+        self.write(|db| db.apply_batch(batch))?;
+        *kept = sum;
+        Ok(())
     }
 
     fn applied(&self) -> Result<u64, TreeError> {
-        let Some(value) = self.with(|db| db.get(APPLIED))? else {
-            return Ok(0);
-        };
-        let bytes = <[u8; 8]>::try_from(value.as_ref());
-        let bytes = bytes.map_err(|_| TreeError("its sequence is damaged".to_owned()))?;
-        Ok(u64::from_le_bytes(bytes))
+        Ok(self.held()?.0)
     }
 
     fn persist(&self) -> Result<(), TreeError> {

@@ -26,7 +26,7 @@ pub trait Tree: Send + Sync + fmt::Debug {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError>;
     /// The rows of a range.
     fn scan(&self, scan: &Scan) -> Result<Vec<Row>, TreeError>;
-    /// Applies writes and the sequence they bring the tree to, all or none.
+    /// Applies writes, each to another row, and the sequence they bring the tree to, all or none.
     fn apply(&self, writes: &[&Write], sequence: u64) -> Result<(), TreeError>;
     /// The sequence it was brought to; zero if it is new.
     fn applied(&self) -> Result<u64, TreeError>;
