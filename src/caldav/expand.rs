@@ -3,7 +3,7 @@
 
 use super::matching::Subject;
 use crate::ical::values::PeriodEnd;
-use crate::ical::{Component, Duration, Property, When, values};
+use crate::ical::{Component, Duration, Item, Property, When, values};
 use crate::recur::{Extent, Instance, Range, TooMuch};
 use std::ops::ControlFlow;
 
@@ -17,37 +17,52 @@ const RECURRENCE: [&str; 4] = ["RRULE", "RDATE", "EXDATE", "EXRULE"];
 /// exempts it, and clients that tell instances apart by RECURRENCE-ID need it.
 pub fn expand(subject: &Subject<'_>, range: &Range) -> Result<Component, TooMuch> {
     let mains: Vec<&Component> = subject.mains().collect();
-    let mut expanded = subject.calendar.clone();
-    expanded.retain_components(|_| false);
+    let properties = |item: &Item| !matches!(item, Item::Component(_));
+    let mut expanded = subject.calendar.filtered(properties);
     let instances = subject
         .compiled
         .instances(*range, subject.floating, subject.limits)?;
+    let mut patterns: Vec<Option<Component>> = mains.iter().map(|_| None).collect();
     for instance in &instances {
-        if let Some(source) = mains.get(instance.component) {
-            expanded.push_component(one_instance(source, instance, subject));
+        let source = mains.get(instance.component).copied();
+        if let (Some(source), Some(pattern)) = (source, patterns.get_mut(instance.component)) {
+            let pattern = pattern.get_or_insert_with(|| pattern_of(source, subject));
+            expanded.push_component(one_instance(pattern, instance, subject));
         }
     }
     Ok(expanded)
 }
 
-fn one_instance(source: &Component, instance: &Instance, subject: &Subject<'_>) -> Component {
-    let mut component = source.clone();
-    component.retain_properties(|property| !RECURRENCE.iter().any(|name| property.is(name)));
+/// What all instances of a component have in common.
+fn pattern_of(source: &Component, subject: &Subject<'_>) -> Component {
+    let mut pattern = source.clone();
+    pattern.retain_properties(|property| !RECURRENCE.iter().any(|name| property.is(name)));
+    times_in_utc(&mut pattern, subject);
+    pattern
+}
+
+fn one_instance(pattern: &Component, instance: &Instance, subject: &Subject<'_>) -> Component {
+    let mut component = pattern.clone();
+    let start = instance.start.as_ref().map(|start| in_utc(start, subject));
+    let end = instance.end.as_ref().map(|end| in_utc(end, subject));
     if let Some(id) = &instance.id {
-        component.set(Property::when_value("RECURRENCE-ID", &in_utc(id, subject)));
+        let same = start
+            .as_ref()
+            .filter(|_| instance.start.as_ref() == Some(id));
+        let id = same.cloned().unwrap_or_else(|| in_utc(id, subject));
+        component.set(Property::when_value("RECURRENCE-ID", &id));
     }
-    set_time(&mut component, "DTSTART", instance.start.as_ref(), subject);
-    set_time(&mut component, "DTEND", instance.end.as_ref(), subject);
-    set_time(&mut component, "DUE", instance.end.as_ref(), subject);
+    set_time(&mut component, "DTSTART", start.as_ref());
+    set_time(&mut component, "DTEND", end.as_ref());
+    set_time(&mut component, "DUE", end.as_ref());
     exact_duration(&mut component, instance, subject);
-    times_in_utc(&mut component, subject);
     component
 }
 
 /// Sets the time of an instance where its component writes one.
-fn set_time(component: &mut Component, name: &str, when: Option<&When>, subject: &Subject<'_>) {
+fn set_time(component: &mut Component, name: &str, when: Option<&When>) {
     if let (Some(property), Some(when)) = (component.property_mut(name), when) {
-        property.set_when(&in_utc(when, subject));
+        property.set_when(when);
     }
 }
 

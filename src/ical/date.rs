@@ -192,7 +192,13 @@ impl Date {
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}{:02}{:02}", self.year, self.month, self.day)
+        let [century, year] = [self.year / 100, self.year % 100]
+            .map(|half| two_digits(u8::try_from(half).unwrap_or_default()));
+        let [m, d] = [self.month, self.day].map(two_digits);
+        let text = [
+            century[0], century[1], year[0], year[1], m[0], m[1], d[0], d[1],
+        ];
+        write_ascii(f, &text)
     }
 }
 
@@ -260,6 +266,15 @@ impl fmt::Display for Weekday {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
+}
+
+/// A number below 100 in ASCII. Formatting macros cost several times as much, and a large answer has many times in it.
+pub(super) fn two_digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10 % 10, b'0' + number % 10]
+}
+
+pub(super) fn write_ascii(f: &mut fmt::Formatter<'_>, text: &[u8]) -> fmt::Result {
+    f.write_str(std::str::from_utf8(text).unwrap_or_default())
 }
 
 /// The number written by one to eighteen ASCII digits.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::date::{Date, digits};
+use super::date::{Date, digits, two_digits, write_ascii};
 
 const DAY: i64 = 86_400;
 
@@ -153,8 +153,9 @@ impl Date {
 
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (hour, minute, second) = (self.hour(), self.minute(), self.second());
-        write!(f, "{}T{hour:02}{minute:02}{second:02}", self.date)
+        fmt::Display::fmt(&self.date, f)?;
+        let [h, m, s] = [self.hour(), self.minute(), self.second()].map(two_digits);
+        write_ascii(f, &[b'T', h[0], h[1], m[0], m[1], s[0], s[1]])
     }
 }
 
@@ -209,7 +210,8 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}Z", self.utc())
+        fmt::Display::fmt(&self.utc(), f)?;
+        f.write_str("Z")
     }
 }
 
