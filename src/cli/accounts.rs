@@ -6,6 +6,7 @@ use super::args::{AppPassword, Group, List, Resource, ResourceType, Set, SetReso
 use super::bookings;
 use super::clock::shown;
 use super::failure::{Code, Failure};
+use super::mail;
 use super::output::{Out, table};
 use super::run::{Ground, by};
 use crate::auth::accounts::{self, Edit, NewPrincipal, find, kind_name};
@@ -240,6 +241,7 @@ async fn remove(
     let leaving = find(&directory, kinds, name)?.id;
     // People they invited are told, and organizers who invited them.
     schedule::leave(&ground.shared, leaving, now).await?;
+    mail::all_sent(ground, (leaving, name), now).await?;
     accounts::remove(&ground.store, kinds, name, &by(now)).await?;
     out.line(format!("{name} is removed.")).await;
     Ok(())

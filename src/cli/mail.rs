@@ -1,10 +1,12 @@
 //! `[mail]` in server.toml, and `mail`: the mails that wait.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -21,13 +23,17 @@ use crate::mail::{
     Words, mail_address, sendmail, signing, smtp,
 };
 use crate::schedule::queue::MailItem;
-use crate::store::{Change, MailMessage};
+use crate::store::{Change, Error, Id, MailMessage};
 
 /// Mails listed at most.
 const LISTED: usize = 10_000;
 
 /// The longest mail that is judged.
 const LONGEST_MAIL: u64 = 64 << 20;
+
+/// How often, and after which time each, it is asked whether the last mails of somebody are sent.
+const PATIENCE: u32 = if cfg!(test) { 2 } else { 50 };
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The longest file with a password or a key.
 const SECRET_BYTES: u64 = 16_384;
@@ -316,6 +322,41 @@ pub(super) async fn lint(file: &Path, out: &Out) -> Result<(), Failure> {
     }
 }
 
+/// Has the mails of somebody sent now who is to be removed: none can be made when their account is gone.
+///
+/// # Errors
+/// [`Code::Refused`] while some of them wait.
+pub(super) async fn all_sent(
+    ground: &Ground,
+    (id, name): (Id, &str),
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let mut tried = BTreeSet::new();
+    for attempt in 0..=PATIENCE {
+        let (mut own, _) = waiting(ground).await?;
+        own.retain(|mail| mail.item.source.from == id);
+        let count = own.len();
+        if count == 0 {
+            return Ok(());
+        }
+        if attempt == PATIENCE {
+            let sentence = format!(
+                "mails about {name}'s meetings wait ({count}); remove {name} when they are sent: \
+                 `kalends mail list` says why they wait, `kalends mail drop ID` gives one up"
+            );
+            return Err(Failure::new(Code::Refused, sentence));
+        }
+        for mail in own.iter().filter(|mail| mail.row.due > now) {
+            if tried.insert(mail.row.id) {
+                retry(ground, mail, now).await?;
+            }
+        }
+        ground.shared.mail_now.notify_one();
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
 /// What waits, and the rows that cannot be read.
 async fn waiting(ground: &Ground) -> Result<(Vec<Waiting>, Vec<MailMessage>), Failure> {
     let rows = ground.store.mail_due(Timestamp(i64::MAX), LISTED).await?;
@@ -431,6 +472,9 @@ async fn retry(ground: &Ground, mail: &Waiting, now: Timestamp) -> Result<(), Fa
     change.take_mail(&mail.row);
     change.queue_mail(&row);
     let turn = ground.store.turn(&[]).await?;
-    ground.store.commit(change, turn).await?;
-    Ok(())
+    match ground.store.commit(change, turn).await {
+        // It was sent or dropped meanwhile.
+        Err(Error::Conflict) => Ok(()),
+        done => Ok(done.map(|_| ())?),
+    }
 }

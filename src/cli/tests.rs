@@ -17,6 +17,8 @@ use super::run::{Ground, run};
 use super::settings::{Engine, Settings};
 use crate::auth::password::Cost;
 use crate::ical::Timestamp;
+use crate::schedule::queue::{Kind, MailItem, Payload};
+use crate::store::{Actor, Change, Id, LocalMessage, MailMessage};
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
 
@@ -483,4 +485,56 @@ async fn the_data_is_its_owners_alone() {
     tokio::task::spawn_blocking(move || engine.close())
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_removed_while_mails_to_their_guests_wait() {
+    let ground = in_memory().await;
+    text(&ground, "user add alice --address alice@example.org").await;
+    let directory = ground.store.directory().await.unwrap();
+    let alice = directory.by_name("alice").unwrap().id;
+    let source = LocalMessage {
+        to: alice,
+        from: alice,
+        uid: "1".to_owned(),
+        revision: 1,
+        collection: alice,
+        name: "1.ics".to_owned(),
+        old: None,
+        new: None,
+        payload: Payload {
+            kind: Kind::Change,
+            at: NOW,
+        }
+        .encode(),
+    };
+    let item = MailItem {
+        source,
+        to: "mailto:bob@example.com".to_owned(),
+        note: String::new(),
+    };
+    let mut change = Change::new(NOW, Actor::default(), "a mail that waits");
+    change.queue_mail(&MailMessage {
+        id: Id::from_bytes([7; 16]),
+        due: NOW.add_seconds(30),
+        payload: item.encode(),
+    });
+    let turn = ground.store.turn(&[]).await.unwrap();
+    ground.store.commit(change, turn).await.unwrap();
+
+    let (replies, refused) = say(&ground, command("user remove alice")).await;
+    assert_eq!(refused, Code::Refused as u8);
+    let sentence = format!("{replies:?}");
+    assert!(
+        sentence.contains("mails about alice's meetings wait (1)"),
+        "{sentence}"
+    );
+    let list = text(&ground, "mail list --json").await;
+    assert!(list.contains("bob@example.com"), "it is lost: {list}");
+    let due = ground.store.mail_due(NOW, 9).await.unwrap();
+    assert_eq!(due.len(), 1, "it does not wait for more edits");
+    text(&ground, "user show alice").await;
+    text(&ground, "mail drop 0707").await;
+    text(&ground, "user remove alice").await;
+    assert_eq!(code(&ground, "user show alice").await, Code::NotFound as u8);
 }

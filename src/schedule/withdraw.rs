@@ -4,9 +4,6 @@
 //! The removal queues one row. The calendar is gone at once, and the row is worked off in commits of bounded size, also
 //! after a crash. A meeting that its owner has put elsewhere meanwhile stays, and so does everything if the calendar is
 //! restored before its turn comes.
-//!
-//! **Gaps**: mails of somebody who leaves the server go out only while the account is there: those that wait when it is
-//! removed are dropped.
 
 use super::deliver::{Worked, work_off};
 use super::known::Known;
@@ -60,7 +57,7 @@ pub fn withdrawn(change: &mut Change, home: &Home, collection: &Collection) {
 }
 
 /// Withdraws all meetings of somebody who leaves the server, with their calendars, and delivers what follows. Their home is
-/// to be removed next.
+/// to be removed next, when the mails that follow are sent: without the account none can be made.
 ///
 /// # Errors
 /// The store's, and [`Error::Conflict`] while something of it waits.
