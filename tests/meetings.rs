@@ -503,4 +503,53 @@ fn what_is_imported_is_sent_to_nobody_and_its_changes_are() {
     assert!(!has(&copy, "STATUS:CANCELLED"), "{copy}");
 }
 
+#[test]
+fn calendars_and_people_that_are_removed_by_command_take_their_meetings_with_them() {
+    let folder = Folder::new("removed-meetings");
+    let server = Running::start(&folder.data());
+    let clients: Vec<Client> = (0..PEOPLE)
+        .map(|person| {
+            server.add_user(&name(person), PASSWORD);
+            Client::new(&server.origin, &name(person), PASSWORD)
+        })
+        .collect();
+    let meeting = Meeting {
+        version: 0,
+        guests: [1, 2],
+        deleted: false,
+    };
+    let command = |words: &[&str]| {
+        let output = running::kalends(&folder.data()).args(words).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+    };
+    command(&["calendar", "add", &name(0), "work"]);
+    let work = format!("/dav/calendars/{}/work/0.ics", name(0));
+    let answer = clients[0].ask("PUT", &work, &[], &body(0, 0, &meeting));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let answer = clients[0].ask("PUT", &path(0, 0, 1), &[], &body(0, 1, &meeting));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let copy = |number| clients[1].ask("GET", &path(1, 0, number), &[], "").text();
+
+    command(&["calendar", "remove", &name(0), "work"]);
+    eventually("the removed calendar's meeting is cancelled", || {
+        let copy = copy(0);
+        has(&copy, "STATUS:CANCELLED").then_some(()).ok_or(copy)
+    });
+    assert!(!has(&copy(1), "STATUS:CANCELLED"), "{}", copy(1));
+
+    command(&["user", "remove", &name(0)]);
+    assert!(has(&copy(1), "STATUS:CANCELLED"), "{}", copy(1));
+    // Who leaves declines what others invited them to.
+    let mut other = meeting;
+    other.guests = [1, 3];
+    let answer = clients[2].ask("PUT", &path(2, 2, 0), &[], &body(2, 0, &other));
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    command(&["user", "remove", &name(1)]);
+    let own = clients[2].ask("GET", &path(2, 2, 0), &[], "").text();
+    assert_eq!(answer_in(&own, 1).as_deref(), Some("DECLINED"), "{own}");
+    assert_eq!(server.stop(), Some(0));
+    check(&folder.data());
+}
+
 const LIST: &str = "<C:calendar-query xmlns:D='DAV:' xmlns:C='urn:ietf:params:xml:ns:caldav'><D:prop><C:schedule-tag/></D:prop><C:filter><C:comp-filter name='VCALENDAR'/></C:filter></C:calendar-query>";

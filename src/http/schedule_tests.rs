@@ -8,7 +8,8 @@ use crate::itip::{Message, Method, Reason, Weight};
 use crate::schedule::journal::{Decision, What};
 use crate::schedule::queue::{Kind, Payload};
 use crate::schedule::{self, receive};
-use crate::store::{Change, Home, LocalMessage, PrincipalKind};
+use crate::store::{Change, Home, LocalMessage, PrincipalKind, UidState};
+use bytes::Bytes;
 
 fn meeting(title: &str, attendees: &str) -> String {
     format!(
@@ -387,6 +388,45 @@ async fn the_organizer_sees_of_whom_nothing_is_left_to_deliver_to() {
     assert_eq!(store.homes_with_messages(None, 10).await.unwrap(), []);
     let own = text(&world, "bob", "1.ics").await.unwrap();
     assert!(own.contains("SCHEDULE-STATUS=3.7"), "{own}");
+    let reasons = journal(&world, "bob").await;
+    assert!(
+        reasons.iter().any(|d| d.reason.0 == "Undeliverable"),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_organizer_sees_who_cannot_be_delivered_to() {
+    let world = World::new().await;
+    let store = &world.server.shared.store;
+    let alice = world.id("alice").await;
+    // What alice's home knows of the meeting is damaged.
+    let turn = store.turn(&[alice]).await.unwrap();
+    let home = turn.home(alice).unwrap().clone();
+    let mut change = Change::new(NOW, by().actor, "damage");
+    let damaged = UidState {
+        payload: Bytes::from_static(b"\xff\xff\xff"),
+        gone: false,
+    };
+    change.home(&home).set_uid_state("1", damaged);
+    store.commit(change, turn).await.unwrap();
+
+    let guests = "ATTENDEE:mailto:alice@example.org\r\n";
+    let response = put(&world, "bob", "1.ics", &meeting("Lunch", guests)).await;
+    assert_eq!(response.status, 201, "{:?}", response.body);
+    let own = text(&world, "bob", "1.ics").await.unwrap();
+    assert!(own.contains("SCHEDULE-STATUS=5.1"), "{own}");
+    assert!(
+        own.contains("PARTSTAT=NEEDS-ACTION") || !own.contains("PARTSTAT="),
+        "{own}"
+    );
+    assert_eq!(store.homes_with_messages(None, 10).await.unwrap(), []);
+    let inbox = world
+        .ask("bob", "PROPFIND /dav/calendars/bob/inbox/", "")
+        .await;
+    let inbox = String::from_utf8_lossy(&inbox.body).into_owned();
+    assert!(inbox.contains(".ics"), "no notice: {inbox}");
+    assert_eq!(text(&world, "alice", "1.ics").await, None);
     let reasons = journal(&world, "bob").await;
     assert!(
         reasons.iter().any(|d| d.reason.0 == "Undeliverable"),
