@@ -92,7 +92,7 @@ impl State {
             text.push_str(&format!("excluded\t{}\n", key_text(Some(*key))));
         }
         for ((address, key), mark) in &self.answers {
-            let address = address.replace(['\t', '\n'], " ");
+            let address = field(address);
             text.push_str(&format!(
                 "answer\t{address}\t{}\t{}\n",
                 key_text(*key),
@@ -125,7 +125,7 @@ impl State {
                     state.heard.insert(read_key(key)?, read_mark(mark)?);
                 }
                 ["answer", address, key, mark @ ..] => {
-                    let id = ((*address).to_owned(), read_key(key)?);
+                    let id = (read_field(address), read_key(key)?);
                     state.answers.insert(id, read_mark(mark)?);
                 }
                 ["excluded", key] => state.excluded.extend(read_key(key)?),
@@ -164,7 +164,7 @@ fn read_key(text: &str) -> Option<Option<Key>> {
 }
 
 fn mark_text(mark: &Mark) -> String {
-    let partstat = mark.partstat.replace(['\t', '\n'], " ");
+    let partstat = field(&mark.partstat);
     format!("{}\t{}\t{partstat}", mark.sequence, mark.stamp.0)
 }
 
@@ -175,6 +175,17 @@ fn read_mark(fields: &[&str]) -> Option<Mark> {
     Some(Mark {
         sequence: sequence.parse().ok()?,
         stamp: Timestamp(stamp.parse().ok()?),
-        partstat: (*partstat).to_owned(),
+        partstat: read_field(partstat),
     })
+}
+
+/// What others wrote, without what ends a field or a line.
+fn field(text: &str) -> String {
+    let text = text.replace('%', "%25").replace('\t', "%09");
+    text.replace('\n', "%0A").replace('\r', "%0D")
+}
+
+fn read_field(text: &str) -> String {
+    let text = text.replace("%0D", "\r").replace("%0A", "\n");
+    text.replace("%09", "\t").replace("%25", "%")
 }
