@@ -31,5 +31,7 @@ pub mod mail;
 pub mod recur;
 pub mod schedule;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod web;
 pub mod xml;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod running;
+
 use base64::Engine as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,20 +14,12 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use running::Folder;
+
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder of the test's own, gone at its end.
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new(name: &str) -> Folder {
-        let path =
-            std::env::temp_dir().join(format!("kalends-serve-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
     /// Settings with these lines, for a server on a free port.
     fn settings(&self, more: &str) -> PathBuf {
         let file = self.0.join("server.toml");
@@ -35,13 +29,6 @@ impl Folder {
         )
         .unwrap();
         file
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What a test in trouble leaves open may stay.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

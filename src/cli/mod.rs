@@ -5,6 +5,7 @@ mod accounts;
 mod allocator;
 pub mod args;
 pub mod args_mail;
+pub mod args_people;
 mod backup;
 pub mod bench;
 mod bookings;

@@ -19,25 +19,9 @@ use crate::auth::password::Cost;
 use crate::ical::Timestamp;
 use crate::schedule::queue::{Kind, MailItem, Payload};
 use crate::store::{Actor, Change, Id, LocalMessage, MailMessage};
+use crate::testing::Scratch;
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
-
-/// A directory of the test's own, gone at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("kalends-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap();
-    }
-}
 
 async fn ground(engine: Engine, data: PathBuf) -> Ground {
     let mut settings = Settings::default();
@@ -257,7 +241,7 @@ async fn export_to(reach: &mut Reach, line: &str, folder: PathBuf) -> BTreeMap<P
 
 #[tokio::test]
 async fn what_is_exported_and_imported_is_the_same_with_its_names() {
-    let folder = Folder::new("round-trip");
+    let folder = Scratch::new();
     let mut ground = in_memory().await;
     ground.limits.resource_bytes = 2_000;
     text(&ground, "user add alice").await;
@@ -299,14 +283,16 @@ async fn what_is_exported_and_imported_is_the_same_with_its_names() {
         .collect();
     assert_eq!(refused.len(), 1, "the one that is too long: {refused:?}");
     let mut reach = Reach::Store(Box::new(ground.clone()));
-    let first = export_to(&mut reach, "export alice x --split", folder.0.join("one")).await;
+    let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+    let import = format!("import bob {}", one.display());
+    let first = export_to(&mut reach, "export alice x --split", one).await;
     assert_eq!(first.len(), 999);
-    let Command::Import(asked) = command(&format!("import bob {}/one", folder.0.display())) else {
+    let Command::Import(asked) = command(&import) else {
         panic!("it imports nothing");
     };
     let mut printer = Printer::new(None);
     assert_eq!(send(asked, &mut reach, &mut printer).await.unwrap(), 0);
-    let second = export_to(&mut reach, "export bob x --split", folder.0.join("two")).await;
+    let second = export_to(&mut reach, "export bob x --split", two).await;
     assert!(first == second, "not the same files");
     let bob = ground.store.directory().await.unwrap();
     let bob = bob.by_name("bob").unwrap().id;
@@ -367,15 +353,15 @@ async fn the_last_change_is_taken_back_also_one_of_the_same_second() {
 
 #[tokio::test]
 async fn a_running_server_runs_the_same_commands() {
-    let folder = Folder::new("control");
+    let folder = Scratch::new();
     // Deep enough that the socket's path would be too long for the system.
-    let data = folder.0.join("d".repeat(60)).join("e".repeat(60));
+    let data = folder.path().join("d".repeat(60)).join("e".repeat(60));
     let ground = ground(Engine::Sled, data.clone()).await;
     assert!(Reach::server(&data).await.is_none());
     let (stop, stopped) = watch::channel(false);
     let control = Control::open(&data).unwrap();
     let serving = tokio::spawn(control.serve(ground.clone(), stopped));
-    let mut printer = Printer::new(Some(folder.0.join("out")));
+    let mut printer = Printer::new(Some(folder.path().join("out")));
     let mut reach = Reach::server(&data).await.unwrap();
     for (line, expected) in [
         ("user add alice", 0),
@@ -403,9 +389,9 @@ async fn a_running_server_runs_the_same_commands() {
             .unwrap(),
         0
     );
-    let exported = std::fs::read_to_string(folder.0.join("out/all.ics")).unwrap();
+    let exported = std::fs::read_to_string(folder.path().join("out/all.ics")).unwrap();
     assert!(exported.contains("UID:two"), "{exported}");
-    let file = folder.0.join("backup");
+    let file = folder.path().join("backup");
     let backup = Command::BackUp { file: file.clone() };
     assert_eq!(reach.run(backup.clone(), &mut printer).await.unwrap(), 0);
     assert_eq!(
@@ -444,9 +430,9 @@ async fn a_store_is_checked() {
 
 #[tokio::test]
 async fn a_store_that_is_not_there_is_not_made_by_looking() {
-    let folder = Folder::new("missing");
+    let folder = Scratch::new();
     let mut settings = Settings::default();
-    settings.server.data = folder.0.join("data");
+    settings.server.data = folder.path().join("data");
     let failure = open(&settings, Missing::Refuse).await.err().unwrap();
     assert_eq!(failure.code, Code::Store);
     assert!(!settings.server.data.exists());
@@ -454,10 +440,10 @@ async fn a_store_that_is_not_there_is_not_made_by_looking() {
 
 #[tokio::test]
 async fn a_store_in_use_is_refused_with_a_sentence() {
-    let folder = Folder::new("locked");
-    let ground = ground(Engine::Sled, folder.0.clone()).await;
+    let folder = Scratch::new();
+    let ground = ground(Engine::Sled, folder.path().to_owned()).await;
     let mut settings = Settings::default();
-    settings.server.data = folder.0.clone();
+    settings.server.data = folder.path().to_owned();
     let failure = open(&settings, Missing::Make).await.err().unwrap();
     assert_eq!(failure.code, Code::Store);
     assert!(
@@ -473,8 +459,8 @@ async fn a_store_in_use_is_refused_with_a_sentence() {
 
 #[tokio::test]
 async fn the_data_is_its_owners_alone() {
-    let folder = Folder::new("modes");
-    let data = folder.0.join("data");
+    let folder = Scratch::new();
+    let data = folder.path().join("data");
     let ground = ground(Engine::Sled, data.clone()).await;
     let control = Control::open(&data).unwrap();
     let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

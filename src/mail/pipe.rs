@@ -96,23 +96,9 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatus, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Scratch;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
-
-    /// A folder of its own for a test, gone with it.
-    struct Folder(PathBuf);
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn folder(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("kalends-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
 
     fn script(folder: &Path, text: &str) -> PathBuf {
         let path = folder.join("sendmail");
@@ -140,19 +126,19 @@ mod tests {
     }
 
     async fn the_command_gets_the_mail_and_two_addresses_and_no_shell() {
-        let folder = folder("sendmail-arguments");
-        let seen = folder.0.join("seen");
+        let folder = Scratch::new();
+        let seen = folder.path().join("seen");
         let seen = seen.display();
         let text = format!("printf '%s|' \"$@\" > {seen}\ncat >> {seen}");
-        let command = sendmail(script(&folder.0, &text), PATIENCE);
+        let command = sendmail(script(folder.path(), &text), PATIENCE);
         let to = "a'${IFS}`id`&b|c@example.com";
         command.send(&mail(to)).await.unwrap();
-        let got = std::fs::read_to_string(folder.0.join("seen")).unwrap();
+        let got = std::fs::read_to_string(folder.path().join("seen")).unwrap();
         let expected = "-i|-f|calendar+x@cal.example|--|";
         assert_eq!(got, format!("{expected}{to}|Subject: a\n\n.\nFrom me\n"));
         // What begins like an option stands behind the two hyphens, and what is no address goes nowhere.
         command.send(&mail("-oQ/tmp@example.com")).await.unwrap();
-        let got = std::fs::read_to_string(folder.0.join("seen")).unwrap();
+        let got = std::fs::read_to_string(folder.path().join("seen")).unwrap();
         assert!(
             got.starts_with(&format!("{expected}-oQ/tmp@example.com|")),
             "{got}"
@@ -164,7 +150,7 @@ mod tests {
     }
 
     async fn the_exit_code_says_whether_another_time_helps() {
-        let folder = folder("sendmail-codes");
+        let folder = Scratch::new();
         for (text, expected) in [
             ("cat > /dev/null", Ok(())),
             (
@@ -180,7 +166,7 @@ mod tests {
                 Err(Trouble::ForNow("signal: 9 (SIGKILL):".into())),
             ),
         ] {
-            let command = sendmail(script(&folder.0, text), PATIENCE);
+            let command = sendmail(script(folder.path(), text), PATIENCE);
             let sent = command.send(&mail("a@example.com")).await;
             match (&sent, &expected) {
                 (Err(Trouble::ForNow(why)), Err(Trouble::ForNow(part))) => {
@@ -189,10 +175,13 @@ mod tests {
                 _ => assert_eq!(sent, expected, "{text}"),
             }
         }
-        let slow = sendmail(script(&folder.0, "sleep 600"), Duration::from_millis(50));
+        let slow = sendmail(
+            script(folder.path(), "sleep 600"),
+            Duration::from_millis(50),
+        );
         let sent = slow.send(&mail("a@example.com")).await;
         assert!(matches!(sent, Err(Trouble::ForNow(_))), "{sent:?}");
-        let none = sendmail(folder.0.join("nothing"), PATIENCE);
+        let none = sendmail(folder.path().join("nothing"), PATIENCE);
         let sent = none.send(&mail("a@example.com")).await;
         assert!(matches!(sent, Err(Trouble::Unreachable(_))), "{sent:?}");
     }

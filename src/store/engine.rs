@@ -310,8 +310,8 @@ impl Kv for Engine {
 #[cfg(test)]
 mod tests {
     use super::super::suite;
-    use super::super::testing::Scratch;
     use super::*;
+    use crate::testing::Scratch;
 
     fn options() -> Options {
         Options {

@@ -39,8 +39,6 @@ pub use recovery::OpenError;
 mod ailing;
 #[cfg(test)]
 mod suite;
-#[cfg(test)]
-mod testing;
 
 // Above the engine.
 

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::index_tests::Random;
 use super::kv::Kv;
 use super::memory::{Memory, Mischief};
-use super::testing::Scratch;
 use super::tests::{calendar, id, put, run};
 use super::*;
 use crate::ical::Timestamp;
+use crate::testing::Scratch;
 
 const HOME: Id = Id::from_bytes([1; 16]);
 const DAY: i64 = 24 * 3600;

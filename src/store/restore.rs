@@ -284,9 +284,9 @@ fn write_checkpoint(disk: &dyn Disk, tree: &dyn Tree, mark: Mark) -> Result<u64,
 #[cfg(test)]
 mod tests {
     use super::super::kv::{Kv, View};
-    use super::super::testing::Scratch;
     use super::super::{Engine, Options, open};
     use super::*;
+    use crate::testing::Scratch;
 
     fn options() -> Options {
         Options {
