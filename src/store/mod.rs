@@ -49,6 +49,8 @@ mod cell;
 mod change;
 mod check;
 mod check_home;
+mod check_mend;
+mod check_rules;
 mod check_texts;
 mod chunked;
 mod codec;
