@@ -60,7 +60,7 @@ fn component_value(component: &Component) -> Value {
 
 fn property_value(property: &Property) -> Value {
     let (kind, values) = write_values(property);
-    let is_decoded = kind != Kind::Binary && decoded(property).is_some();
+    let is_decoded = decoded(property, kind).is_some();
     let mut params = Map::new();
     for param in property.params() {
         let name = param.name().to_ascii_lowercase();

@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 
 use super::date::Date;
 use super::property::Property;
-use super::text::{escape, split_unescaped, unescape};
+use super::text::{clean_value, escape, split_unescaped, unescape};
 use super::time::{LocalTime, Timestamp};
 
 /// A type of values that has a form of its own in JSON. RFC 7265 §3.6
@@ -123,8 +123,7 @@ impl Kind {
 /// The type and the values of a property in JSON. RFC 7265 §3.4, §3.6
 pub(super) fn write_values(property: &Property) -> (Kind, Vec<Value>) {
     let kind = Kind::of(property);
-    let decoded = (kind != Kind::Binary).then(|| decoded(property)).flatten();
-    if let Some(text) = decoded {
+    if let Some(text) = decoded(property, kind) {
         return (kind, vec![Value::String(text)]);
     }
     let value = property.value();
@@ -149,13 +148,19 @@ pub(super) fn write_values(property: &Property) -> (Kind, Vec<Value>) {
     (kind, values)
 }
 
-/// The text behind ENCODING=BASE64. RFC 7265 §3.1
-pub(super) fn decoded(property: &Property) -> Option<String> {
+/// The text behind ENCODING=BASE64, if it can stand in a property without that. RFC 7265 §3.1
+pub(super) fn decoded(property: &Property, kind: Kind) -> Option<String> {
     let encoding = property.param("ENCODING")?;
-    if !encoding.eq_ignore_ascii_case("BASE64") {
+    if kind == Kind::Binary || !encoding.eq_ignore_ascii_case("BASE64") {
         return None;
     }
-    String::from_utf8(STANDARD.decode(property.value().trim()).ok()?).ok()
+    let text = String::from_utf8(STANDARD.decode(property.value().trim()).ok()?).ok()?;
+    let written = match kind {
+        Kind::Text => escape(&text),
+        _ => text.as_str().into(),
+    };
+    let fits = clean_value(&written) == written;
+    fits.then_some(text)
 }
 
 fn structure(value: &str, part: impl Fn(&str) -> Value) -> Value {
