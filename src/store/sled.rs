@@ -273,17 +273,19 @@ impl SledTree {
         guarded(|| call(db))
     }
 
-    /// What the row of the applied sequence says; nothing in a new tree.
-    fn held(&self) -> Result<(u64, Sum), TreeError> {
+    /// What the row of the applied sequence says; nothing in a new tree. Trees of before there was a sum have none.
+    fn held(&self) -> Result<(u64, Option<Sum>), TreeError> {
         let Some(row) = self.with(|db| db.get(APPLIED))? else {
-            return Ok((0, Sum::default()));
+            return Ok((0, Some(Sum::default())));
         };
-        let halves = row
-            .first_chunk()
-            .zip(row.get(8..).and_then(<[u8]>::first_chunk));
-        let (sequence, sum) =
-            halves.ok_or_else(|| TreeError("its sequence is damaged".to_owned()))?;
-        Ok((u64::from_le_bytes(*sequence), Sum::from_bytes(*sum)))
+        let number = |at: usize| row.get(at..at + 8).and_then(|half| half.try_into().ok());
+        match (row.len(), number(0), number(8)) {
+            (16, Some(sequence), Some(sum)) => {
+                Ok((u64::from_le_bytes(sequence), Some(Sum::from_bytes(sum))))
+            }
+            (8, Some(sequence), None) => Ok((u64::from_le_bytes(sequence), None)),
+            _ => Err(TreeError("its sequence is damaged".to_owned())),
+        }
     }
 
     /// Reads all rows: they must be those that were written last.
@@ -297,7 +299,7 @@ impl SledTree {
             }
             Ok(found)
         })?;
-        if found != expected {
+        if expected.is_some_and(|expected| expected != found) {
             return Err(TreeError("rows of it are lost or out of date".to_owned()));
         }
         *self.sum.lock().unwrap_or_else(PoisonError::into_inner) = found;
