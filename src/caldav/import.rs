@@ -1,13 +1,14 @@
 //! Import: a stream of any origin becomes objects that may be stored, and a report of the others.
 //!
 //! What holds one object is stored as it is; what holds several is split by UID (RFC 4791 §4.1).
-//! Safe repairs are made and told: a METHOD is dropped, a missing UID is made from the content.
+//! Safe repairs are made and told: a METHOD is dropped, a missing UID is made from the content, a missing DTSTAMP from what
+//! else says when it was written.
 
 use super::limits::Limits;
 use super::object::{self, Fidelity, Received};
 use super::stream::{file_name, split};
 use crate::dav::{Detail, Error};
-use crate::ical::{CalendarObject, parse};
+use crate::ical::{CalendarObject, Component, Property, Timestamp, When, parse, values};
 use crate::store::{Collection, Put};
 use bytes::Bytes;
 
@@ -46,7 +47,10 @@ pub struct Remark {
 
 /// The objects in a stream.
 pub fn import(stream: &Bytes, limits: &Limits) -> Import {
-    if let Ok(object) = CalendarObject::read(stream, &limits.ical) {
+    let whole = CalendarObject::read(stream, &limits.ical);
+    if let Ok(object) = whole
+        && unstamped(&object.calendar).next().is_none()
+    {
         let objects = vec![imported(1, Received::read(object, stream))];
         return Import {
             objects,
@@ -69,7 +73,12 @@ pub fn import(stream: &Bytes, limits: &Limits) -> Import {
             let text = "It had no UID and got one.".to_owned();
             import.repaired.push(remark(part.line, &part.uid, text));
         }
-        match CalendarObject::from_calendar(part.calendar) {
+        let mut calendar = part.calendar;
+        for line in stamp(&mut calendar) {
+            let text = "It had no DTSTAMP and got one.".to_owned();
+            import.repaired.push(remark(line, &part.uid, text));
+        }
+        match CalendarObject::from_calendar(calendar) {
             Ok(object) => {
                 let received = Received {
                     text: Bytes::from(object.text()),
@@ -86,6 +95,32 @@ pub fn import(stream: &Bytes, limits: &Limits) -> Import {
         }
     }
     import
+}
+
+/// Components that must say when they were written. RFC 5545 §3.6.1-3.6.4, RFC 7953 §3.1
+const STAMPED: [&str; 5] = ["VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"];
+
+fn is_unstamped(component: &Component) -> bool {
+    STAMPED.iter().any(|name| component.is(name)) && component.property("DTSTAMP").is_none()
+}
+
+fn unstamped(calendar: &Component) -> impl Iterator<Item = &Component> {
+    calendar.all_components().filter(|c| is_unstamped(c))
+}
+
+/// Gives components that lack one a DTSTAMP; answers their lines. What says nothing of its age is older than all else.
+fn stamp(calendar: &mut Component) -> Vec<u32> {
+    let mut lines = Vec::new();
+    for component in calendar.all_components_mut().filter(|c| is_unstamped(c)) {
+        let written = ["LAST-MODIFIED", "CREATED"].iter().find_map(|name| {
+            let when = values::when(component.property(name)?)?;
+            matches!(when, When::Utc(_)).then_some(when)
+        });
+        let written = written.unwrap_or(When::Utc(Timestamp(0)));
+        component.push(Property::when_value("DTSTAMP", &written));
+        lines.push(component.line_number());
+    }
+    lines
 }
 
 fn imported(line: u32, received: Received) -> Imported {

@@ -59,6 +59,32 @@ fn what_cannot_be_stored_is_told_with_its_line() {
 }
 
 #[test]
+fn what_does_not_say_when_it_was_written_is_given_a_time() {
+    let bare = EVENT.replace("DTSTAMP:20260101T000000Z\n", "");
+    let dated = bare.replace("UID:1", "UID:2\nCREATED:20250101T000000Z");
+    for (stream, stamps) in [
+        (bare.clone(), vec!["19700101T000000Z"]),
+        (
+            format!("{bare}\n{dated}"),
+            vec!["19700101T000000Z", "20250101T000000Z"],
+        ),
+    ] {
+        let done = import(&calendar(&stream), &limits());
+        assert!(done.refused.is_empty(), "{:?}", done.refused);
+        let texts = done.repaired.iter().map(|remark| remark.text.as_str());
+        assert_eq!(
+            texts.collect::<Vec<_>>(),
+            vec!["It had no DTSTAMP and got one."; stamps.len()]
+        );
+        assert_eq!(done.repaired[0].line, 4);
+        for (object, stamp) in done.objects.iter().zip(stamps) {
+            let text = String::from_utf8_lossy(&object.received.text);
+            assert!(text.contains(&format!("\r\nDTSTAMP:{stamp}\r\n")), "{text}");
+        }
+    }
+}
+
+#[test]
 fn each_breach_has_its_precondition() {
     let refused = |media_type: Option<&str>, body: &Bytes| {
         receive(media_type, body, &limits())
