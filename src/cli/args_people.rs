@@ -46,7 +46,7 @@ Examples:
         #[command(flatten)]
         password: Password,
     },
-    /// Remove a user with all calendars
+    /// Remove a user with all calendars; whom they invited is told
     Remove {
         /// The user
         name: String,

@@ -341,8 +341,8 @@ pub(super) async fn all_sent(
         }
         if attempt == PATIENCE {
             let sentence = format!(
-                "mails about {name}'s meetings wait ({count}); remove {name} when they are sent: \
-                 `kalends mail list` says why they wait, `kalends mail drop ID` gives one up"
+                "{name}'s calendars are removed, and mails about their meetings wait ({count}); remove {name} \
+                 when they are sent: `kalends mail list` says why they wait, `kalends mail drop ID` gives one up"
             );
             return Err(Failure::new(Code::Refused, sentence));
         }

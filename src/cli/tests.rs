@@ -512,7 +512,7 @@ async fn nobody_is_removed_while_mails_to_their_guests_wait() {
     assert_eq!(refused, Code::Refused as u8);
     let sentence = format!("{replies:?}");
     assert!(
-        sentence.contains("mails about alice's meetings wait (1)"),
+        sentence.contains("mails about their meetings wait (1)"),
         "{sentence}"
     );
     let list = text(&ground, "mail list --json").await;
