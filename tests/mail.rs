@@ -22,6 +22,7 @@ use kalends::mail::{
     Counts, Guest, Mail, Mailer, Organizer, Sending, Sent, Transport, Trouble, choose_zone,
 };
 use kalends::recur::Zone;
+use kalends::schedule;
 use kalends::store::memory::Memory;
 use kalends::store::{self, Actor, Kind, PrincipalKind, Store};
 
@@ -319,6 +320,25 @@ async fn edits_that_follow_each_other_are_one_mail() {
     let cancel = world.fake.taken();
     assert_eq!(cancel[0].sender, mails[0].sender);
     assert!(calendar(&cancel[0]).contains("METHOD:CANCEL"));
+}
+
+#[tokio::test]
+async fn guests_are_told_of_the_end_of_meetings_whose_organizer_leaves() {
+    let world = World::new(sending()).await;
+    let guest = ["bob@example.net"];
+    world.put("a.ics", &meeting("a", "Plan", &guest), NOW).await;
+    world.round(NOW + SETTLE).await;
+    assert!(calendar(&world.fake.taken()[0]).contains("METHOD:REQUEST"));
+    let shared = &world.server.shared;
+    let directory = shared.store.directory().await.unwrap();
+    let alice = directory.by_name("alice").unwrap().id;
+    let at = NOW + 100;
+    schedule::leave(shared, alice, Timestamp(at)).await.unwrap();
+    assert_eq!(world.waiting().await, 1, "the account waits for it");
+    world.round(at + SETTLE).await;
+    let cancel = world.fake.taken();
+    assert!(calendar(&cancel[0]).contains("METHOD:CANCEL"));
+    assert_eq!(world.waiting().await, 0);
 }
 
 #[tokio::test]
