@@ -6,24 +6,15 @@
 //! are played by the same functions at another server: what they get and send is repeated and overtakes. They hear of
 //! others' answers by the next message that says more, so of them time, SEQUENCE and their own participation must agree.
 
+use super::script_tests::LIMITS;
 use super::view::View;
 use super::{
-    Addresses, Change, Intent, Key, Limits, Meeting, Message, Route, State, Weight, incoming,
-    outgoing,
+    Addresses, Change, Intent, Key, Meeting, Message, Route, State, Weight, incoming, outgoing,
 };
 use crate::ical::{Component, Property, Timestamp, When, parse, print, values};
 use crate::recur::{Range, Zone, compile};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-const LIMITS: Limits = Limits {
-    messages: 1000,
-    overrides: 1000,
-    recur: crate::recur::Limits {
-        instances: 10_000,
-        work: 1_000_000,
-    },
-};
 
 const ORGANIZER: &str = "anna";
 const LOCALS: [&str; 3] = ["anna", "ben", "carl"];

@@ -9,7 +9,7 @@ use crate::ical::{Component, Property, Timestamp, parse, print};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     messages: 1000,
     overrides: 1000,
     recur: crate::recur::Limits {
