@@ -1,6 +1,7 @@
 //! The attendee's side: which changes are theirs to make, and the REPLY that follows (RFC 6638 §3.2.2).
 
 use super::delegate;
+use super::force;
 use super::meeting::{self, Key, Meeting};
 use super::message::{self, Message, Method, Weight};
 use super::outgoing::{Change, Intent, Outgoing, Part, Refused, earlier, edited, part};
@@ -474,13 +475,16 @@ fn with_status(
         if let Some(stamp) = answered.filter(|_| meeting::is_meeting(component)) {
             *component = message::stamped(component.clone(), stamp);
         }
+        for attendee in component.properties_mut("ATTENDEE") {
+            force::take(attendee);
+        }
         let Some(organizer) = component.property_mut("ORGANIZER") else {
             continue;
         };
-        if organizer.param("SCHEDULE-FORCE-SEND").is_some() {
-            organizer.remove_param("SCHEDULE-FORCE-SEND");
-        }
-        if answered.is_some() {
+        let asked = force::take(organizer);
+        if asked.is_some_and(|method| !force::is_known(&method)) {
+            organizer.set_param("SCHEDULE-STATUS", force::IGNORED);
+        } else if answered.is_some() {
             let status = change.who.route(organizer.value()).status();
             organizer.set_param("SCHEDULE-STATUS", status);
         }

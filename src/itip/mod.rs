@@ -21,6 +21,7 @@ mod converge_tests;
 mod counter;
 mod current;
 mod delegate;
+mod force;
 mod incoming;
 mod kept;
 mod meeting;

@@ -1,6 +1,7 @@
 //! The organizer's side: what is stored of a meeting that was made, changed or removed, and what the change means for those
 //! who answered (RFC 6638 §3.2.1).
 
+use super::force;
 use super::meeting::{self, Key, Meeting};
 use super::message::{Message, Weight};
 use super::outgoing::{Change, Outgoing, Refused, earlier, edited};
@@ -244,9 +245,6 @@ fn participation(
     if again { Asked::Again } else { Asked::No }
 }
 
-/// What is said of a SCHEDULE-FORCE-SEND that nobody knows. RFC 6638 §7.2
-const IGNORED: &str = "2.3";
-
 /// SCHEDULE-STATUS on everybody something was sent to; SCHEDULE-FORCE-SEND has done its work. RFC 6638 §3.2.9, §7.2
 fn with_statuses(change: &Change<'_, '_>, stored: &Component, messages: &[Message]) -> Component {
     let told: BTreeSet<Person> = messages
@@ -256,32 +254,38 @@ fn with_statuses(change: &Change<'_, '_>, stored: &Component, messages: &[Messag
         .collect();
     let mut calendar = stored.clone();
     for component in calendar.all_components_mut() {
+        if let Some(organizer) = component.property_mut("ORGANIZER") {
+            force::take(organizer);
+        }
         for attendee in component.properties_mut("ATTENDEE") {
-            let force = attendee
-                .param("SCHEDULE-FORCE-SEND")
-                .map(std::borrow::Cow::into_owned);
-            let known = |method: &str| {
-                ["REQUEST", "REPLY"]
-                    .iter()
-                    .any(|m| method.eq_ignore_ascii_case(m))
-            };
-            let unknown = force.as_deref().is_some_and(|method| !known(method));
-            if force.is_some() {
-                attendee.remove_param("SCHEDULE-FORCE-SEND");
-            }
+            let asked = force::take(attendee);
             let person = change.who.person(attendee.value());
-            if served(attendee) && told.contains(&person) {
-                let route = match person {
-                    Person::Owner => continue,
-                    Person::Local(id) => Route::Local(id),
-                    Person::Other(address) => change.who.route(&address),
-                };
-                let status = if unknown { IGNORED } else { route.status() };
-                attendee.set_param("SCHEDULE-STATUS", status);
-            } else if !served(attendee) {
-                attendee.remove_param("SCHEDULE-STATUS");
+            if !served(attendee) {
+                if served_with_that_status(change, &person, attendee) {
+                    attendee.remove_param("SCHEDULE-STATUS");
+                }
+                continue;
+            }
+            let route = match &person {
+                Person::Owner => continue,
+                Person::Local(id) => Route::Local(id.clone()),
+                Person::Other(address) => change.who.route(address),
+            };
+            if asked.is_some_and(|method| !force::is_known(&method)) {
+                attendee.set_param("SCHEDULE-STATUS", force::IGNORED);
+            } else if told.contains(&person) {
+                attendee.set_param("SCHEDULE-STATUS", route.status());
             }
         }
     }
     calendar
+}
+
+/// Whether the status is the server's, from when it sent for this attendee. What a client says of those whom it tells
+/// itself is the client's. RFC 6638 §7.3
+fn served_with_that_status(change: &Change<'_, '_>, person: &Person, attendee: &Property) -> bool {
+    let status = attendee.param("SCHEDULE-STATUS");
+    let components = change.before.iter().flat_map(|before| before.components());
+    let mut before = components.filter_map(|(_, c)| meeting::attendee(c, person, change.who));
+    before.any(|was| served(was) && was.param("SCHEDULE-STATUS") == status)
 }

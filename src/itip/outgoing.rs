@@ -1,6 +1,7 @@
 //! What a change by a calendar's owner makes people send (RFC 6638 §3.2).
 
 use super::attendee;
+use super::force;
 use super::meeting::{Meeting, is_meeting};
 use super::message::{Message, Method};
 use super::organizer;
@@ -123,7 +124,10 @@ pub fn outgoing(
         }
         (Part::Organizer, _) | (_, Part::Organizer) => organizer::change(&change)?,
         (Part::Attendee, _) | (_, Part::Attendee) => attendee::change(&change)?,
-        (Part::Bystander, Part::Bystander) => Outgoing::default(),
+        (Part::Bystander, Part::Bystander) => Outgoing {
+            store: new.and_then(force::without),
+            messages: Vec::new(),
+        },
     };
     if outgoing.messages.len() > limits.messages {
         return Err(Refused::TooMany);
