@@ -64,6 +64,26 @@ pub enum Return {
     Representation,
 }
 
+/// The parts of a field between separators that stand in no quoted string. RFC 7240 §2
+fn outside_quotes(field: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    field.split(move |char| {
+        let literal = std::mem::take(&mut escaped);
+        match char {
+            _ if literal => false,
+            '\\' if quoted => {
+                escaped = true;
+                false
+            }
+            '"' => {
+                quoted = !quoted;
+                false
+            }
+            char => char == separator && !quoted,
+        }
+    })
+}
+
 impl Return {
     /// What Prefer says, or Brief (as Apple sends it, and `return-minimal` of older clients).
     pub fn of(headers: &Headers) -> Return {
@@ -72,8 +92,8 @@ impl Return {
             return Return::Minimal;
         }
         let prefer = headers.list("Prefer").unwrap_or_default();
-        for preference in prefer.split(',') {
-            let name = preference.split(';').next().unwrap_or_default();
+        for preference in outside_quotes(&prefer, ',') {
+            let name = outside_quotes(preference, ';').next().unwrap_or_default();
             let word: String = name
                 .split_whitespace()
                 .collect::<String>()
@@ -83,6 +103,8 @@ impl Return {
                 "return=representation" | "return-representation" => {
                     return Return::Representation;
                 }
+                // Of one that is said twice the first counts, known or not. RFC 7240 §2
+                other if other.starts_with("return=") => return Return::Unsaid,
                 _ => {}
             }
         }
@@ -169,6 +191,10 @@ mod tests {
             ("Prefer", "return-minimal", Return::Minimal),
             ("Prefer", "return=representation", Return::Representation),
             ("Prefer", "depth-noroot", Return::Unsaid),
+            ("Prefer", "return=all, return=minimal", Return::Unsaid),
+            ("Prefer", "x=\"a, return=minimal\", y", Return::Unsaid),
+            ("Prefer", "x=\"\\\", return=minimal", Return::Unsaid),
+            ("Prefer", "x=\"\\\"\", return=minimal", Return::Minimal),
             ("Brief", "t", Return::Minimal),
             ("Brief", "f", Return::Unsaid),
         ] {
