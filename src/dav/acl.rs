@@ -21,11 +21,6 @@ const fn row(name: &'static str, spec: &'static str, on: Kinds, get: GetFn) -> P
     }
 }
 
-const OWNED: Kinds = Kinds::HOME
-    .and(Kinds::IN_HOME)
-    .and(Kinds::OBJECTS)
-    .and(Kinds::PRINCIPAL);
-
 /// The rows.
 #[rustfmt::skip]
 pub(super) const PROPERTIES: &[Property] = &[
@@ -33,7 +28,8 @@ pub(super) const PROPERTIES: &[Property] = &[
     row("principal-URL", "RFC 3744 §4.2", Kinds::PRINCIPAL, principal_url),
     row("group-member-set", "RFC 3744 §4.3", Kinds::PRINCIPAL, group_member_set),
     row("group-membership", "RFC 3744 §4.4", Kinds::PRINCIPAL, group_membership),
-    row("owner", "RFC 3744 §5.1", OWNED, owner),
+    row("owner", "RFC 3744 §5.1", Kinds::EXISTING, owner),
+    row("group", "RFC 3744 §5.2", Kinds::EXISTING, group),
     row("supported-privilege-set", "RFC 3744 §5.3", Kinds::EXISTING, supported_privilege_set),
     row("current-user-privilege-set", "RFC 3744 §5.4", Kinds::EXISTING, current_user_privilege_set),
     row("acl", "RFC 3744 §5.5", Kinds::EXISTING, acl),
@@ -86,11 +82,17 @@ fn group_membership(r: &Reading<'_>, w: &mut Writer) -> Found {
     Found::Yes
 }
 
+/// What the server itself is made of has an owner that nobody is: "return an empty DAV:owner element as property value in
+/// case no owner information is available". RFC 3744 §5.1
 fn owner(r: &Reading<'_>, w: &mut Writer) -> Found {
-    let Some(owner) = r.resource.owner() else {
-        return Found::No;
-    };
-    w.href(&principal_href(&r.cx.hrefs, owner));
+    if let Some(owner) = r.resource.owner() {
+        w.href(&principal_href(&r.cx.hrefs, owner));
+    }
+    Found::Yes
+}
+
+/// Nothing belongs to a group: the property is there and empty. RFC 3744 §5.2
+fn group(_: &Reading<'_>, _: &mut Writer) -> Found {
     Found::Yes
 }
 
