@@ -5,7 +5,7 @@
 
 use super::condition::Condition;
 use super::context::Context;
-use super::error::Error;
+use super::error::{Detail, Error, Refusal};
 use super::fields::{Depth, Return};
 use super::multistatus::{Multistatus, Plan, member_href};
 use super::propfind::own_href;
@@ -132,6 +132,13 @@ async fn home(
                 let href = base(&collection.name);
                 let resource = Resource::Collection(place.clone(), collection);
                 answer.response(&href, &resource, &asked.plan).await?;
+            }
+            HomeEntry::NoSync(collection) => {
+                let refusal = Refusal {
+                    condition: Condition::SupportedReport,
+                    detail: Detail::None,
+                };
+                answer.refused(&base(&collection.name), &refusal)?;
             }
             HomeEntry::CollectionGone(name) => answer.status(&base(&name), 404)?,
             HomeEntry::Object(collection, header) => {

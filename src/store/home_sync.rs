@@ -3,7 +3,7 @@
 //! The newest change of a calendar's row or members is the calendar's change in the home. A name
 //! that no calendar has any more is remembered like a tombstone.
 
-use super::collection::{Collection, Viewer};
+use super::collection::{Collection, Kind, Viewer};
 use super::header::Origin;
 use super::home::Home;
 use super::sync::{BadToken, Depth, HomeChanges, HomeEntry, Since};
@@ -85,14 +85,21 @@ impl Home {
         since: Since,
         found: &mut Found,
     ) -> Result<Result<(), BadToken>, Error> {
+        let appeared = collection.visible > since.walked;
+        if collection.kind == Kind::Outbox && appeared {
+            // Its own report is not there: RFC 6578 §3.3.
+            let entry = HomeEntry::NoSync(collection.clone());
+            found.push((collection.row_changed, entry));
+            return Ok(Ok(()));
+        }
         if collection.row_changed > since.walked {
             let entry = HomeEntry::Collection(collection.clone());
             found.push((collection.row_changed, entry));
         }
         let members = self.members(collection).await?;
-        // Its members came into sight with it, whenever they were written.
-        let appeared = collection.visible > since.walked;
-        let knew_other = appeared && collection.reused && since.walked == since.known;
+        // Its members came into sight with it, whenever they were written. Where it took the name of another that the
+        // client may have been told of, also on a page of its first sync, nobody can say what was in that.
+        let knew_other = appeared && collection.reused && collection.visible > since.known;
         if knew_other || (!appeared && members.floor > since.known) {
             return Ok(Err(BadToken::Old));
         }

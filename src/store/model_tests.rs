@@ -497,7 +497,7 @@ impl Run {
             self.answers.home_changes += changes.entries.len();
             for entry in changes.entries {
                 match entry {
-                    HomeEntry::Collection(c) => {
+                    HomeEntry::Collection(c) | HomeEntry::NoSync(c) => {
                         known.insert(format!("{}/", c.name), String::new());
                     }
                     HomeEntry::CollectionGone(name) => {
@@ -548,7 +548,7 @@ impl Run {
         let mut told = BTreeSet::new();
         for entry in changes.entries {
             match entry {
-                HomeEntry::Collection(c) => {
+                HomeEntry::Collection(c) | HomeEntry::NoSync(c) => {
                     names.insert(c.name.clone());
                     told.insert(c.id);
                 }

@@ -47,6 +47,8 @@ pub struct HomeChanges {
 pub enum HomeEntry {
     /// A collection was made or changed, itself or its members.
     Collection(Arc<Collection>),
+    /// A collection was made whose members no sync tells of.
+    NoSync(Arc<Collection>),
     /// No collection has this name any more.
     CollectionGone(String),
     /// An object was made or changed.

@@ -256,7 +256,7 @@ fn the_home_tells_which_calendars_changed() {
             let view = store.home(home).await.unwrap();
             let changes = view.changes(token, depth, None).await.unwrap().unwrap();
             let entries = changes.entries.into_iter().map(|entry| match entry {
-                HomeEntry::Collection(c) => c.name.clone(),
+                HomeEntry::Collection(c) | HomeEntry::NoSync(c) => c.name.clone(),
                 HomeEntry::CollectionGone(name) => format!("-{name}"),
                 HomeEntry::Object(c, header) => format!("{}/{}", c.name, header.name()),
                 HomeEntry::ObjectGone(c, name) => format!("-{}/{name}", c.name),
