@@ -24,7 +24,7 @@ use std::thread;
 
 use fastrand::Rng;
 use kalends::conform::{tree, wire::Answer};
-use running::{Client, Folder, Running, check};
+use running::{Client, Folder, Running, check, files_below, flip_bits};
 
 const CLIENTS: u64 = 16;
 const USERS: u64 = 4;
@@ -366,17 +366,6 @@ fn damage(data: &Path, numbers: &mut Rng) -> &'static str {
     }
 }
 
-fn flip_bits(file: &Path, numbers: &mut Rng) {
-    let mut bytes = fs::read(file).unwrap();
-    for _ in 0..8 {
-        if !bytes.is_empty() {
-            let at = numbers.u64(..bytes.len() as u64) as usize;
-            bytes[at] ^= 1 << numbers.u64(..8);
-        }
-    }
-    fs::write(file, bytes).unwrap();
-}
-
 /// Where sled's tree is: the newest `sled` or `sled.N`, not one that was set aside.
 fn tree_folder(store: &Path) -> Option<PathBuf> {
     let number = |name: &str| match name.strip_prefix("sled") {
@@ -389,20 +378,6 @@ fn tree_folder(store: &Path) -> Option<PathBuf> {
         .filter_map(|e| Some((number(e.file_name().to_str()?)?, e.path())))
         .max()
         .map(|(_, path)| path)
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(files_below(&path))
-        } else {
-            files.push(path)
-        }
-    }
-    files.sort();
-    files
 }
 
 #[allow(

@@ -5,6 +5,8 @@
 //! process leaves it, and of a closed one.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod running;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use kalends::store::kv::{Batch, CommitError, Key, Kv, Row, Scan, UnixMillis, View};
 use kalends::store::{Engine, OpenError, Options, open};
+use running::{files_below, flip_bits};
 
 /// A directory that is removed when it is dropped.
 struct Scratch(PathBuf);
@@ -93,20 +96,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn files(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(root).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Damage {
     Remove,
@@ -156,7 +145,7 @@ fn damages() -> Vec<Damage> {
 /// Inflicts each damage on each file below `part` and tells how opening went.
 fn try_all(image: &Path, rows: &[Row], part: &str) -> Vec<(String, Result<(), OpenError>)> {
     let mut outcomes = Vec::new();
-    for file in files(&image.join(part)) {
+    for file in files_below(&image.join(part)) {
         for damage in damages() {
             let scratch = Scratch::new();
             copy(image, &scratch.0);
@@ -229,7 +218,7 @@ fn rows_that_damage_made_older_or_forgotten_are_noticed() {
         let killed = Scratch::new();
         copy(&home.0, &killed.0);
         for _ in 0..12 {
-            flip_bits(&killed.0, &rows, &mut numbers);
+            rotten(&killed.0, &rows, &mut numbers);
         }
         assert!(wait(all(&open(&killed.0, options()).unwrap())) == rows);
         let aside = killed.0.join("sled.damaged");
@@ -238,17 +227,12 @@ fn rows_that_damage_made_older_or_forgotten_are_noticed() {
 }
 
 /// Flips some bits of the data of this image, and finds all rows.
-fn flip_bits(image: &Path, rows: &[Row], numbers: &mut fastrand::Rng) {
+fn rotten(image: &Path, rows: &[Row], numbers: &mut fastrand::Rng) {
     let scratch = Scratch::new();
     copy(image, &scratch.0);
     let db = scratch.0.join("sled/db");
-    let mut bytes = fs::read(&db).unwrap();
-    let places: Vec<usize> = (0..8).map(|_| numbers.usize(..bytes.len())).collect();
-    for place in &places {
-        bytes[*place] ^= 1 << numbers.u32(..8);
-    }
-    let length = bytes.len();
-    fs::write(&db, bytes).unwrap();
+    let length = fs::metadata(&db).unwrap().len();
+    let places = flip_bits(&db, numbers);
     let engine = open(&scratch.0, options()).unwrap();
     let found = wait(all(&engine)) == rows;
     assert!(found, "flips at {places:?} of {length} were not noticed");

@@ -403,6 +403,14 @@ fn clients_of(server: &Running) -> Vec<Client> {
         .collect()
 }
 
+/// A server with all people, and a client for each.
+fn with_people(folder: &Folder) -> (Running, Vec<Client>) {
+    let server = Running::start(&folder.data());
+    (0..PEOPLE).for_each(|person| server.add_user(&name(person), PASSWORD));
+    let clients = clients_of(&server);
+    (server, clients)
+}
+
 #[test]
 fn meetings_survive_the_death_of_the_process() {
     let rounds = number_from_environment("KALENDS_MEETING_ROUNDS", 6);
@@ -459,13 +467,7 @@ fn meetings_survive_the_death_of_the_process() {
 #[test]
 fn what_is_imported_is_sent_to_nobody_and_its_changes_are() {
     let folder = Folder::new("imported-meetings");
-    let server = Running::start(&folder.data());
-    let clients: Vec<Client> = (0..PEOPLE)
-        .map(|person| {
-            server.add_user(&name(person), PASSWORD);
-            Client::new(&server.origin, &name(person), PASSWORD)
-        })
-        .collect();
+    let (_server, clients) = with_people(&folder);
     let mut meeting = Meeting {
         version: 0,
         guests: [1, 2],
@@ -506,13 +508,7 @@ fn what_is_imported_is_sent_to_nobody_and_its_changes_are() {
 #[test]
 fn calendars_and_people_that_are_removed_by_command_take_their_meetings_with_them() {
     let folder = Folder::new("removed-meetings");
-    let server = Running::start(&folder.data());
-    let clients: Vec<Client> = (0..PEOPLE)
-        .map(|person| {
-            server.add_user(&name(person), PASSWORD);
-            Client::new(&server.origin, &name(person), PASSWORD)
-        })
-        .collect();
+    let (server, clients) = with_people(&folder);
     let meeting = Meeting {
         version: 0,
         guests: [1, 2],

@@ -3,7 +3,7 @@
 
 use super::matching::Subject;
 use crate::ical::values::PeriodEnd;
-use crate::ical::{Component, Duration, Item, Property, When, values};
+use crate::ical::{Component, Duration, Property, When, values};
 use crate::recur::{Extent, Instance, Range, TooMuch};
 use std::ops::ControlFlow;
 
@@ -17,8 +17,7 @@ const RECURRENCE: [&str; 4] = ["RRULE", "RDATE", "EXDATE", "EXRULE"];
 /// exempts it, and clients that tell instances apart by RECURRENCE-ID need it.
 pub fn expand(subject: &Subject<'_>, range: &Range) -> Result<Component, TooMuch> {
     let mains: Vec<&Component> = subject.mains().collect();
-    let properties = |item: &Item| !matches!(item, Item::Component(_));
-    let mut expanded = subject.calendar.filtered(properties);
+    let mut expanded = subject.calendar.without_components();
     let instances = subject
         .compiled
         .instances(*range, subject.floating, subject.limits)?;

@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::object::{self, Fidelity, Received};
 use super::stream::{file_name, split};
 use crate::dav::{Detail, Error};
-use crate::ical::{CalendarObject, Component, Property, Timestamp, When, parse, values};
+use crate::ical::{CalendarObject, Component, Property, Timestamp, When, parse, rules, values};
 use crate::store::{Collection, Put};
 use bytes::Bytes;
 
@@ -49,7 +49,7 @@ pub struct Remark {
 pub fn import(stream: &Bytes, limits: &Limits) -> Import {
     let whole = CalendarObject::read(stream, &limits.ical);
     if let Ok(object) = whole
-        && unstamped(&object.calendar).next().is_none()
+        && !object.calendar.all_components().any(is_unstamped)
     {
         let objects = vec![imported(1, Received::read(object, stream))];
         return Import {
@@ -97,15 +97,9 @@ pub fn import(stream: &Bytes, limits: &Limits) -> Import {
     import
 }
 
-/// Components that must say when they were written. RFC 5545 §3.6.1-3.6.4, RFC 7953 §3.1
-const STAMPED: [&str; 5] = ["VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"];
-
+/// Whether it must say when it was written, and does not. RFC 5545 §3.6.1-3.6.4, RFC 7953 §3.1
 fn is_unstamped(component: &Component) -> bool {
-    STAMPED.iter().any(|name| component.is(name)) && component.property("DTSTAMP").is_none()
-}
-
-fn unstamped(calendar: &Component) -> impl Iterator<Item = &Component> {
-    calendar.all_components().filter(|c| is_unstamped(c))
+    rules::requires(component, "DTSTAMP") && component.property("DTSTAMP").is_none()
 }
 
 /// Gives components that lack one a DTSTAMP; answers their lines. What says nothing of its age is older than all else.

@@ -196,8 +196,7 @@ pub(super) fn fingerprint(bytes: &[u8]) -> u128 {
 /// The calendar's own properties that an object keeps. A METHOD may not be stored (RFC 4791 §4.1),
 /// and names and colours are the calendar's.
 fn frame(calendar: &Component) -> Component {
-    let mut frame = calendar.clone();
-    frame.retain_components(|_| false);
+    let mut frame = calendar.without_components();
     frame.retain_properties(|p| ["VERSION", "PRODID", "CALSCALE"].iter().any(|n| p.is(n)));
     if frame.property("VERSION").is_none() {
         frame.push(Property::new("VERSION", "2.0"));

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::args::{AppPassword, Group, List, Resource, ResourceType, Set, SetResource, Show, User};
+use super::args::{
+    AppPassword, Group, List, OfUser, Resource, ResourceType, Set, SetResource, Show, User,
+};
 use super::bookings;
 use super::clock::shown;
 use super::failure::{Code, Failure};
@@ -421,7 +423,7 @@ pub(super) async fn app_password(
             out.line(text).await;
             Ok(())
         }
-        AppPassword::List { user, json } => {
+        AppPassword::List(OfUser { user, json }) => {
             let directory = store.directory().await?;
             let id = find(&directory, USERS, &user)?.id;
             let credentials = store.credentials(id).await?;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::args_mail::{Held, Mail, ReceiveMail};
 pub use super::args_people::{
-    AppPassword, Booking, Group, List, Password, Policy, Resource, ResourceType, Set, SetResource,
-    Show, User,
+    AppPassword, Booking, Group, List, OfUser, Password, Policy, Resource, ResourceType, Set,
+    SetResource, Show, User,
 };
 
 /// Kalends, a calendar server for CalDAV clients.
@@ -274,13 +274,7 @@ Examples:
         components: Vec<String>,
     },
     /// List a user's calendars
-    List {
-        /// The user
-        user: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(OfUser),
     /// Remove a calendar; `history restore` brings it back
     Remove {
         /// The user

@@ -264,6 +264,16 @@ Examples:
     },
 }
 
+/// Whose things are listed, and how.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct OfUser {
+    /// The user
+    pub user: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `app-password`.
 #[derive(Clone, Debug, Subcommand, Serialize, Deserialize)]
 pub enum AppPassword {
@@ -276,13 +286,7 @@ pub enum AppPassword {
         label: String,
     },
     /// List a user's app passwords with their last use
-    List {
-        /// The user
-        user: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(OfUser),
     /// Remove an app password
     Remove {
         /// The user

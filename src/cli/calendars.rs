@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::args::Calendar;
+use super::args::{Calendar, OfUser};
 use super::clock::shown;
 use super::failure::{Code, Failure};
 use super::output::{Out, table};
@@ -52,7 +52,7 @@ pub(super) async fn run(
                 .await;
             Ok(())
         }
-        Calendar::List { user, json } => {
+        Calendar::List(OfUser { user, json }) => {
             let home = store.home(owner(store, &user).await?).await?;
             if json {
                 out.line(Value::from(described(&home)).to_string()).await;

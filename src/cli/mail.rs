@@ -332,19 +332,13 @@ pub(super) async fn all_sent(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let mut tried = BTreeSet::new();
-    for attempt in 0..=PATIENCE {
+    let mut count = 0;
+    for _ in 0..PATIENCE {
         let (mut own, _) = waiting(ground).await?;
         own.retain(|mail| mail.item.source.from == id);
-        let count = own.len();
+        count = own.len();
         if count == 0 {
             return Ok(());
-        }
-        if attempt == PATIENCE {
-            let sentence = format!(
-                "{name}'s calendars are removed, and mails about their meetings wait ({count}); remove {name} \
-                 when they are sent: `kalends mail list` says why they wait, `kalends mail drop ID` gives one up"
-            );
-            return Err(Failure::new(Code::Refused, sentence));
         }
         for mail in own.iter().filter(|mail| mail.row.due > now) {
             if tried.insert(mail.row.id) {
@@ -354,7 +348,11 @@ pub(super) async fn all_sent(
         ground.shared.mail_now.notify_one();
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(())
+    let sentence = format!(
+        "{name}'s calendars are removed, and mails about their meetings wait ({count}); remove {name} when they are \
+         sent: `kalends mail list` says why they wait, `kalends mail drop ID` gives one up"
+    );
+    Err(Failure::new(Code::Refused, sentence))
 }
 
 /// What waits, and the rows that cannot be read.

@@ -31,6 +31,15 @@ pub struct Refusal {
     pub detail: Detail,
 }
 
+impl From<Condition> for Refusal {
+    fn from(condition: Condition) -> Refusal {
+        Refusal {
+            condition,
+            detail: Detail::None,
+        }
+    }
+}
+
 /// The content of a condition's element.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Detail {

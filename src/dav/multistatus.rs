@@ -470,11 +470,7 @@ impl<'c> Multistatus<'c> {
     /// The end of an answer that had to be cut: the rest has to be asked for again.
     /// RFC 6578 §3.6
     pub fn truncated(&mut self, href: &str) -> Result<(), Error> {
-        let refusal = Refusal {
-            condition: Condition::NumberOfMatchesWithinLimits,
-            detail: super::error::Detail::None,
-        };
-        self.refused(href, &refusal)
+        self.refused(href, &Condition::NumberOfMatchesWithinLimits.into())
     }
 
     /// How many bytes are written.

@@ -5,7 +5,7 @@
 
 use super::condition::Condition;
 use super::context::Context;
-use super::error::{Detail, Error, Refusal};
+use super::error::Error;
 use super::fields::{Depth, Return};
 use super::multistatus::{Multistatus, Plan, member_href};
 use super::propfind::own_href;
@@ -134,11 +134,7 @@ async fn home(
                 answer.response(&href, &resource, &asked.plan).await?;
             }
             HomeEntry::NoSync(collection) => {
-                let refusal = Refusal {
-                    condition: Condition::SupportedReport,
-                    detail: Detail::None,
-                };
-                answer.refused(&base(&collection.name), &refusal)?;
+                answer.refused(&base(&collection.name), &Condition::SupportedReport.into())?;
             }
             HomeEntry::CollectionGone(name) => answer.status(&base(&name), 404)?,
             HomeEntry::Object(collection, header) => {

@@ -5,7 +5,7 @@
 
 use crate::auth::Denied;
 use crate::dav::multistatus::write_refusal;
-use crate::dav::{Condition, Detail, Error, Refusal, Request, Response};
+use crate::dav::{Condition, Error, Refusal, Request, Response};
 use crate::store;
 use crate::xml::{Name, Writer};
 
@@ -30,10 +30,7 @@ fn refused(refusal: &Refusal) -> Response {
 }
 
 fn condition(condition: Condition) -> Response {
-    refused(&Refusal {
-        condition,
-        detail: Detail::None,
-    })
+    refused(&condition.into())
 }
 
 fn of_store(error: &store::Error, request: &Request) -> Response {

@@ -263,6 +263,12 @@ impl Component {
         }
     }
 
+    /// A copy of it without the components inside.
+    #[must_use]
+    pub fn without_components(&self) -> Component {
+        self.filtered(|item| !matches!(item, Item::Component(_)))
+    }
+
     /// The same component with one more property.
     #[must_use]
     pub fn with(mut self, property: Property) -> Component {

@@ -8,7 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::component::Component;
-use super::jcal_values::{Kind, decoded, read_value, write_values};
+use super::jcal_values::{Kind, read_value, write_values};
 use super::parse::Limits;
 use super::property::Property;
 
@@ -59,8 +59,7 @@ fn component_value(component: &Component) -> Value {
 }
 
 fn property_value(property: &Property) -> Value {
-    let (kind, values) = write_values(property);
-    let is_decoded = decoded(property, kind).is_some();
+    let (kind, values, is_decoded) = write_values(property);
     let mut params = Map::new();
     for param in property.params() {
         let name = param.name().to_ascii_lowercase();

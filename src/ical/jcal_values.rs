@@ -120,11 +120,11 @@ impl Kind {
     }
 }
 
-/// The type and the values of a property in JSON. RFC 7265 §3.4, §3.6
-pub(super) fn write_values(property: &Property) -> (Kind, Vec<Value>) {
+/// The type and the values of a property in JSON, and whether they were decoded. RFC 7265 §3.4, §3.6
+pub(super) fn write_values(property: &Property) -> (Kind, Vec<Value>, bool) {
     let kind = Kind::of(property);
     if let Some(text) = decoded(property, kind) {
-        return (kind, vec![Value::String(text)]);
+        return (kind, vec![Value::String(text)], true);
     }
     let value = property.value();
     let lists = LISTS.iter().any(|name| property.is(name));
@@ -145,11 +145,11 @@ pub(super) fn write_values(property: &Property) -> (Kind, Vec<Value>) {
         }
         _ => vec![write_value(kind, value)],
     };
-    (kind, values)
+    (kind, values, false)
 }
 
 /// The text behind ENCODING=BASE64, if it can stand in a property without that. RFC 7265 §3.1
-pub(super) fn decoded(property: &Property, kind: Kind) -> Option<String> {
+fn decoded(property: &Property, kind: Kind) -> Option<String> {
     let encoding = property.param("ENCODING")?;
     if kind == Kind::Binary || !encoding.eq_ignore_ascii_case("BASE64") {
         return None;

@@ -197,9 +197,18 @@ pub fn check(component: &Component) -> Vec<Problem> {
     problems
 }
 
+/// Whether a component of this name must have the property.
+#[must_use]
+pub fn requires(component: &Component, property: &str) -> bool {
+    row_of(component).is_some_and(|row| row.once.contains(&property))
+}
+
+fn row_of(component: &Component) -> Option<&'static Row> {
+    TABLE.iter().find(|row| component.is(row.component))
+}
+
 fn check_into(component: &Component, problems: &mut Vec<Problem>) {
-    let row = TABLE.iter().find(|row| component.is(row.component));
-    if let Some(row) = row {
+    if let Some(row) = row_of(component) {
         missing(row, component, problems);
         for property in component.all_properties() {
             placed(row, component, property, problems);

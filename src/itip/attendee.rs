@@ -241,13 +241,10 @@ fn merged(change: &Change<'_, '_>, before: &Meeting<'_>, after: &Meeting<'_>) ->
             }
         }
         if let Some(organizer) = old.property("ORGANIZER") {
-            let agent = component.property("ORGANIZER").and_then(|o| {
-                o.param("SCHEDULE-FORCE-SEND")
-                    .map(std::borrow::Cow::into_owned)
-            });
+            let asked = component.property("ORGANIZER").and_then(force::asked);
             let mut organizer = organizer.clone();
-            if let Some(force) = agent {
-                organizer.set_param("SCHEDULE-FORCE-SEND", &force);
+            if let Some(method) = asked {
+                force::ask(&mut organizer, &method);
             }
             component.set(organizer);
         }
@@ -288,8 +285,7 @@ fn changed_answers(
     let mut answers = BTreeMap::new();
     let forced = after
         .organizer()
-        .and_then(|o| o.param("SCHEDULE-FORCE-SEND"))
-        .is_some_and(|method| method.eq_ignore_ascii_case("REPLY"));
+        .is_some_and(|organizer| force::asks(organizer, "REPLY"));
     for (key, component) in after.components() {
         let old = change.before.and_then(|before| earlier(before, key));
         let was = old.as_ref().and_then(|old| own_answer(old, change));
@@ -463,8 +459,7 @@ fn answer(
     })
 }
 
-/// SCHEDULE-STATUS on ORGANIZER says whether the answer got through, DTSTAMP when it was given; SCHEDULE-FORCE-SEND has
-/// done its work. RFC 6638 §3.2.2.3, §7.2
+/// SCHEDULE-STATUS on ORGANIZER says whether the answer got through, DTSTAMP when it was given. RFC 6638 §3.2.2.3, §7.2
 fn with_status(
     change: &Change<'_, '_>,
     stored: &Component,
@@ -475,14 +470,10 @@ fn with_status(
         if let Some(stamp) = answered.filter(|_| meeting::is_meeting(component)) {
             *component = message::stamped(component.clone(), stamp);
         }
-        for attendee in component.properties_mut("ATTENDEE") {
-            force::take(attendee);
-        }
         let Some(organizer) = component.property_mut("ORGANIZER") else {
             continue;
         };
-        let asked = force::take(organizer);
-        if asked.is_some_and(|method| !force::is_known(&method)) {
+        if force::asks_unknown(organizer) {
             organizer.set_param("SCHEDULE-STATUS", force::IGNORED);
         } else if answered.is_some() {
             let status = change.who.route(organizer.value()).status();

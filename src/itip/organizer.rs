@@ -245,7 +245,7 @@ fn participation(
     if again { Asked::Again } else { Asked::No }
 }
 
-/// SCHEDULE-STATUS on everybody something was sent to; SCHEDULE-FORCE-SEND has done its work. RFC 6638 §3.2.9, §7.2
+/// SCHEDULE-STATUS on everybody something was sent to, or asked for in vain. RFC 6638 §3.2.9, §7.2
 fn with_statuses(change: &Change<'_, '_>, stored: &Component, messages: &[Message]) -> Component {
     let told: BTreeSet<Person> = messages
         .iter()
@@ -254,11 +254,7 @@ fn with_statuses(change: &Change<'_, '_>, stored: &Component, messages: &[Messag
         .collect();
     let mut calendar = stored.clone();
     for component in calendar.all_components_mut() {
-        if let Some(organizer) = component.property_mut("ORGANIZER") {
-            force::take(organizer);
-        }
         for attendee in component.properties_mut("ATTENDEE") {
-            let asked = force::take(attendee);
             let person = change.who.person(attendee.value());
             if !served(attendee) {
                 if served_with_that_status(change, &person, attendee) {
@@ -266,16 +262,14 @@ fn with_statuses(change: &Change<'_, '_>, stored: &Component, messages: &[Messag
                 }
                 continue;
             }
-            let route = match &person {
+            let status = match &person {
                 Person::Owner => continue,
-                Person::Local(id) => Route::Local(id.clone()),
-                Person::Other(address) => change.who.route(address),
+                _ if force::asks_unknown(attendee) => force::IGNORED,
+                person if !told.contains(person) => continue,
+                Person::Local(id) => Route::Local(id.clone()).status(),
+                Person::Other(address) => change.who.route(address).status(),
             };
-            if asked.is_some_and(|method| !force::is_known(&method)) {
-                attendee.set_param("SCHEDULE-STATUS", force::IGNORED);
-            } else if told.contains(&person) {
-                attendee.set_param("SCHEDULE-STATUS", route.status());
-            }
+            attendee.set_param("SCHEDULE-STATUS", status);
         }
     }
     calendar

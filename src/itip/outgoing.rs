@@ -111,7 +111,7 @@ pub fn outgoing(
         now,
         limits,
     };
-    let outgoing = match (part_before, part_after) {
+    let mut outgoing = match (part_before, part_after) {
         (Part::Organizer, Part::Attendee) if after.is_some() => {
             return Err(Refused::OrganizerChange(
                 "the organizer of a meeting stays the same",
@@ -124,13 +124,15 @@ pub fn outgoing(
         }
         (Part::Organizer, _) | (_, Part::Organizer) => organizer::change(&change)?,
         (Part::Attendee, _) | (_, Part::Attendee) => attendee::change(&change)?,
-        (Part::Bystander, Part::Bystander) => Outgoing {
-            store: new.and_then(force::without),
-            messages: Vec::new(),
-        },
+        (Part::Bystander, Part::Bystander) => Outgoing::default(),
     };
     if outgoing.messages.len() > limits.messages {
         return Err(Refused::TooMany);
+    }
+    // It has done its work.
+    let stored = outgoing.store.as_ref().or(new);
+    if let Some(stored) = stored.and_then(force::without) {
+        outgoing.store = Some(stored);
     }
     Ok(outgoing)
 }

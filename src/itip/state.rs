@@ -1,7 +1,7 @@
 //! What is remembered of a UID beside the object (RFC 5546 §2.1.5).
 
 use super::meeting::{self, Key, Meeting};
-use crate::ical::{Component, Property, Timestamp};
+use crate::ical::{Component, Property, Timestamp, percent_decoded};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is remembered of a UID beside the object, so that late, repeated and disordered messages do no harm. It outlives
@@ -186,6 +186,5 @@ fn field(text: &str) -> String {
 }
 
 fn read_field(text: &str) -> String {
-    let text = text.replace("%0D", "\r").replace("%0A", "\n");
-    text.replace("%09", "\t").replace("%25", "%")
+    String::from_utf8_lossy(&percent_decoded(text)).into_owned()
 }

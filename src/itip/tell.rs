@@ -4,6 +4,7 @@
 //! worked out once for all who see the same, and their messages share one calendar.
 
 use super::compare::{self, Difference};
+use super::force;
 use super::meeting::{self, Invited, Key, Meeting};
 use super::message::{self, Message, Method, Weight};
 use super::outgoing::{Change, Intent};
@@ -296,10 +297,8 @@ fn served_view<'v>(meeting: &Meeting<'v>, guest: &[Invited<'v>]) -> View<'v> {
 
 /// SCHEDULE-FORCE-SEND=REQUEST on any of the recipient's ATTENDEEs in what was sent in. RFC 6638 §7.2
 fn forced(recipient: &Recipient<'_>) -> bool {
-    recipient.is.iter().any(|(_, _, own)| {
-        own.param("SCHEDULE-FORCE-SEND")
-            .is_some_and(|method| method.eq_ignore_ascii_case("REQUEST"))
-    })
+    let mut own = recipient.is.iter().map(|(_, _, own)| own);
+    own.any(|own| force::asks(own, "REQUEST"))
 }
 
 fn message(

@@ -1,7 +1,5 @@
 //! Repairs of a home: headers made anew from texts, and the rows that follow from the others.
 
-use bytes::Bytes;
-
 use super::check_home::Home;
 use super::collection::{Component, Kind};
 use super::header::{Fields, Header, Origin, Record};
@@ -52,18 +50,11 @@ impl Home {
                 value: Some(garbage.encode()),
             });
         }
-        let expected = self.expected();
-        for (key, value) in &expected {
-            if self.derived.get(key) != Some(value) {
-                let (key, value) = (key.clone(), Some(value.clone()));
-                self.fixes.push(Write { key, value });
-            }
+        let (wrong, extra) = self.misderived();
+        for (key, value) in wrong {
+            let value = Some(value);
+            self.fixes.push(Write { key, value });
         }
-        let extra = self
-            .derived
-            .keys()
-            .filter(|key| !expected.contains_key(*key));
-        let extra: Vec<Bytes> = extra.filter(|key| !self.of_dying(key)).cloned().collect();
         for key in extra {
             self.erase(key);
         }

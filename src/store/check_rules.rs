@@ -27,17 +27,10 @@ impl Home {
         super::check_texts::check_longs(self, shared, longs).await?;
         self.check_names();
         self.check_uids();
-        let expected = self.expected();
-        for (key, value) in &expected {
-            if self.derived.get(key) != Some(value) {
-                self.problem(format!("row {} is not what it must be", key.escape_ascii()));
-            }
+        let (wrong, extra) = self.misderived();
+        for (key, _) in wrong {
+            self.problem(format!("row {} is not what it must be", key.escape_ascii()));
         }
-        let extra = self
-            .derived
-            .keys()
-            .filter(|key| !expected.contains_key(*key));
-        let extra: Vec<Bytes> = extra.filter(|key| !self.of_dying(key)).cloned().collect();
         for key in extra {
             self.problem(format!("nothing stands behind row {}", key.escape_ascii()));
         }
@@ -56,7 +49,7 @@ impl Home {
         Ok(())
     }
 
-    pub(super) fn of_dying(&self, key: &Bytes) -> bool {
+    fn of_dying(&self, key: &Bytes) -> bool {
         let id = key.get(18..34).and_then(|id| <[u8; 16]>::try_from(id).ok());
         id.is_some_and(|id| self.dying.contains(&Id::from_bytes(id)))
     }
@@ -210,8 +203,23 @@ impl Home {
         }
     }
 
+    /// Rows that do not follow from the others as they are: those to be written, and those that nothing stands behind.
+    pub(super) fn misderived(&self) -> (Vec<(Bytes, Bytes)>, Vec<Bytes>) {
+        let mut wrong = self.expected();
+        let mut extra = Vec::new();
+        for (key, value) in &self.derived {
+            match wrong.get(key) {
+                Some(expected) if expected == value => drop(wrong.remove(key)),
+                Some(_) => {}
+                None if self.of_dying(key) => {}
+                None => extra.push(key.clone()),
+            }
+        }
+        (wrong.into_iter().collect(), extra)
+    }
+
     /// The rows that follow from the others: headers, log, UIDs, states.
-    pub(super) fn expected(&self) -> BTreeMap<Bytes, Bytes> {
+    fn expected(&self) -> BTreeMap<Bytes, Bytes> {
         let mut rows = BTreeMap::new();
         let mut states: BTreeMap<Id, State> = BTreeMap::new();
         for (id, collection) in &self.collections {

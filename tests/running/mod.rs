@@ -297,3 +297,33 @@ impl Client {
             .unwrap_or_else(|e| panic!("{method} {path}: {e}"))
     }
 }
+
+/// All files below a folder, in order.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path))
+        } else {
+            files.push(path)
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Flips eight bits of a file, unless it is empty; answers in which bytes.
+pub fn flip_bits(file: &Path, numbers: &mut fastrand::Rng) -> Vec<usize> {
+    let mut bytes = fs::read(file).unwrap();
+    let mut places = Vec::new();
+    for _ in 0..8 {
+        let at = numbers.usize(..bytes.len().max(1));
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 1 << numbers.u32(..8);
+            places.push(at);
+        }
+    }
+    fs::write(file, bytes).unwrap();
+    places
+}
